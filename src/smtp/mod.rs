@@ -1,0 +1,10 @@
+//! The vocabulary that the mailer's side and the outbound server's side share: addresses, the
+//! envelope and replies. Owns no sockets and no protocol state.
+
+mod address;
+mod envelope;
+mod reply;
+
+pub use address::{Address, AddressError, AddressKey};
+pub use envelope::{Body, Envelope, ReversePath};
+pub use reply::{EnhancedCode, Reply};
