@@ -350,7 +350,8 @@ mod tests {
                 assert_eq!(decode_fact(&encode_fact(&fact).expect("value")), Ok(fact));
             }
         }
-        for damaged in [&b""[..], b"\x01", b"\x04aaaaaaaaaaaaaaaa", b"\x01aaaaaaaaaaaaaaaab", b"\x81aaaaaaaaaaaaaaaab"]
+        for damaged in
+            [&b""[..], b"\x01", b"\x04aaaaaaaaaaaaaaaa", b"\x01aaaaaaaaaaaaaaaab", b"\x81aaaaaaaaaaaaaaaab"]
         {
             assert!(decode_fact(damaged).is_err(), "{damaged:?}");
         }
@@ -372,7 +373,10 @@ mod tests {
         assert_eq!(index.lookup(&key("a@x.example", "market")), Ok(None));
         assert_eq!(index.lookup(&key("b@x.example", "marketing")), Ok(None));
         let knows = |a: &str| index.knows(&Address::parse(a).expect("address").key(false));
-        assert_eq!((knows("a@x.example"), knows("a@x.exampl"), knows("b@x.example")), (Ok(true), Ok(false), Ok(false)));
+        assert_eq!(
+            (knows("a@x.example"), knows("a@x.exampl"), knows("b@x.example")),
+            (Ok(true), Ok(false), Ok(false))
+        );
         assert_eq!((index.count(), index.position()), (Ok(2), Ok(Some(position(3)))));
     }
 

@@ -6,11 +6,16 @@
 //! lists are read and written in [`table`]. What follows from consent for a message is the gate's.
 
 pub mod index;
+pub mod moment;
 pub mod record;
 pub mod standing;
-pub mod store;
 pub mod table;
 
+mod rebuild;
+mod store;
+mod writer;
+
+pub use rebuild::OpenIndex;
 pub use record::{InvalidRecord, NewRecord, Purpose, Record, Status};
 pub use standing::Standing;
-pub use store::{ConsentError, ConsentStore, StoreOptions};
+pub use store::{ConsentError, ConsentStore, Numbered, Page, StoreOptions};

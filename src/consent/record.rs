@@ -24,6 +24,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::moment;
 use crate::smtp::Address;
 
 /// The longest `basis` or `source`, in bytes.
@@ -324,59 +325,6 @@ fn check_length(field: &'static str, text: &str, limit: usize) -> Result<(), Inv
 
 fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
-}
-
-/// Times in the ledger: RFC 3339 in UTC, always with six decimals, so that lines sort and align.
-pub mod moment {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    /// Cut to microseconds, the ledger's resolution.
-    pub fn to_microseconds(time: Timestamp) -> Timestamp {
-        Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
-    }
-
-    /// Writes a time.
-    ///
-    /// # Errors
-    /// The serializer's.
-    pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{time:.6}"))
-    }
-
-    /// Reads a time.
-    ///
-    /// # Errors
-    /// The deserializer's, or that the text is no time.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        Timestamp::deserialize(deserializer).map(to_microseconds)
-    }
-
-    /// The same for a time that may be left out.
-    pub mod optional {
-        use super::*;
-
-        /// Writes a time, or null.
-        ///
-        /// # Errors
-        /// The serializer's.
-        pub fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-            match time {
-                Some(time) => super::serialize(time, serializer),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        /// Reads a time, or null.
-        ///
-        /// # Errors
-        /// The deserializer's, or that the text is no time.
-        pub fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<Timestamp>, D::Error> {
-            Ok(Option::<Timestamp>::deserialize(deserializer)?.map(to_microseconds))
-        }
-    }
 }
 
 #[cfg(test)]

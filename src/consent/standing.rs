@@ -13,7 +13,8 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Record, Status, moment};
+use super::moment;
+use super::record::{Record, Status};
 
 /// What holds for an address and a purpose at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,7 +190,13 @@ mod tests {
                 true,
                 Some(1),
             ),
-            ("a refusal does not end by itself", &[fact(OptedOut, i64::MIN, None, 0)], OptedOut, false, Some(0)),
+            (
+                "a refusal does not end by itself",
+                &[fact(OptedOut, i64::MIN, None, 0)],
+                OptedOut,
+                false,
+                Some(0),
+            ),
             (
                 "a refusal that says when it ends revives no grant",
                 &[fact(OptedIn, 10, None, 0), fact(OptedOut, 20, Some(30), 1)],
@@ -218,9 +225,8 @@ mod tests {
     fn any_fact() -> impl Strategy<Value = Fact> {
         let status = prop_oneof![Just(Status::OptedIn), Just(Status::SoftOptIn), Just(Status::OptedOut)];
         // Few distinct times, so that ties are the rule and not the exception.
-        (status, 0..6_i64, proptest::option::of(0..12_i64)).prop_map(|(status, at, until)| fact(
-            status, at, until, 0,
-        ))
+        (status, 0..6_i64, proptest::option::of(0..12_i64))
+            .prop_map(|(status, at, until)| fact(status, at, until, 0))
     }
 
     proptest! {
