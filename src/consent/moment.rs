@@ -37,7 +37,7 @@ pub fn parse(text: &str, edge: DayEdge) -> Result<Timestamp, MomentError> {
             let day = text.parse::<civil::Date>().ok()?.to_datetime(civil::Time::midnight());
             if edge == DayEdge::End { day.checked_add(1.day()).ok()? } else { day }
         };
-        civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        TimeZone::UTC.to_timestamp(civil).ok()
     };
     parsed().map(to_microseconds).ok_or_else(|| MomentError(text.chars().take(40).collect()))
 }

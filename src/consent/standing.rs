@@ -24,8 +24,10 @@ pub struct Standing {
     /// True when the deciding record has passed its `until`.
     pub expired: bool,
     /// The status in the deciding record, also when it has expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<Status>,
     /// The number of the deciding record in the consent ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<u64>,
     /// When the deciding fact was stated.
     #[serde(default, with = "moment::optional", skip_serializing_if = "Option::is_none")]

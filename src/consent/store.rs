@@ -259,6 +259,18 @@ impl ConsentStore {
         Ok(found)
     }
 
+    /// The record with this number, if the ledger still keeps it.
+    ///
+    /// # Errors
+    /// [`ConsentError`] when the ledger cannot be read.
+    pub fn numbered(&self, number: u64) -> Result<Option<Numbered>, ConsentError> {
+        let mut lines = ledger::read_from(&self.shared.place.ledger_dir(), number)?;
+        match lines.next().transpose()? {
+            Some(line) if line.number == number => Ok(Some(Numbered { record: number, fact: parse(&line)? })),
+            _ => Ok(None),
+        }
+    }
+
     /// Up to `limit` records from number `from` on; with `current_only` those that decide for their
     /// address and purpose. While facts are being recorded, an address may appear on an early page and
     /// again, with its newer fact, on a later one.
