@@ -6,5 +6,6 @@
 //! that runs the relay, and root, can.
 
 mod client;
+pub mod consent;
 
 pub use client::{Client, ControlError, SOCKET};
