@@ -130,6 +130,8 @@ pub struct Limits {
     pub text_line: Size,
     /// Recipients of one message.
     pub recipients: usize,
+    /// Received lines in a message: more of them mean that it goes in circles (RFC 5321, section 6.3).
+    pub hops: usize,
     /// Commands in one session.
     pub commands: u32,
     /// Refused commands in one session.
@@ -174,6 +176,16 @@ pub enum DeclaredClass {
     Service,
     /// Mail that needs consent whatever its words are.
     Marketing,
+}
+
+impl DeclaredClass {
+    /// The word in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Marketing => "marketing",
+        }
+    }
 }
 
 /// What happens to a message of which some recipients are withheld.
@@ -252,6 +264,25 @@ pub enum LogLevel {
     Debug,
 }
 
+impl Outbound {
+    /// A server with the defaults for everything else.
+    pub fn new(address: String, tls: Tls) -> Self {
+        Self {
+            address,
+            tls,
+            tls_name: None,
+            tls_ca: None,
+            username: None,
+            password_file: None,
+            password_env: None,
+            idle_connections: default_idle_connections(),
+            idle_time: default_idle_time(),
+            messages_per_connection: default_messages_per_connection(),
+            timeouts: OutboundTimeouts::default(),
+        }
+    }
+}
+
 impl LogLevel {
     /// The name, as `tracing` spells it.
     pub fn as_str(self) -> &'static str {
@@ -288,6 +319,7 @@ impl Default for Limits {
             command_line: 2048,
             text_line: Size::kib(256),
             recipients: 100,
+            hops: 50,
             commands: 10_000,
             errors: 20,
             sessions: 1000,

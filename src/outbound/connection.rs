@@ -36,7 +36,7 @@ pub(super) struct Target {
 
 /// A connection that has said EHLO (and STARTTLS and AUTH where configured).
 pub(super) struct Connection {
-    smtp: AsyncSmtpConnection,
+    smtp: Box<AsyncSmtpConnection>,
     observed: Observed,
     pub(super) extensions: Extensions,
     pub(super) timeouts: OutboundTimeouts,
@@ -91,7 +91,7 @@ impl Target {
         let (smtp, observed, extensions) =
             timeout(limit, opening).await.map_err(|_| failed(Step::Greeting, Cause::Silent))??;
         Ok(Connection {
-            smtp,
+            smtp: Box::new(smtp),
             observed,
             extensions,
             timeouts: self.timeouts,
@@ -144,7 +144,7 @@ impl Target {
             answer.map_err(|error| failed(Step::Auth, cause(&error, observed)))?;
         }
         // The client keeps only those extensions that it uses itself, so ask once more.
-        let answer = smtp.command(format_args!("EHLO {}\r\n", self.hello)).await;
+        let answer = smtp.command(format!("EHLO {}\r\n", self.hello)).await;
         let answer = answer.map_err(|error| failed(Step::Ehlo, cause(&error, observed)))?;
         Ok(Extensions::from_ehlo(answer.message()))
     }

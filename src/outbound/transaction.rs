@@ -69,7 +69,7 @@ impl Transaction {
     /// No proper answer came. The transaction is of no use any more.
     pub async fn rcpt(&mut self, recipient: &Address) -> Result<Reply, OutboundError> {
         let limit = self.connection.timeouts.rcpt.duration();
-        let reply = self.connection.ask(Step::Rcpt, limit, format_args!("RCPT TO:<{recipient}>\r\n")).await?;
+        let reply = self.connection.ask(Step::Rcpt, limit, format!("RCPT TO:<{recipient}>\r\n")).await?;
         if (300..400).contains(&reply.code()) {
             return Err(failed(Step::Rcpt, Cause::Garbled));
         }
