@@ -19,7 +19,7 @@ use maildir::{Incoming, Maildir};
 
 /// Sessions served at a time. Each holds one thread from its connect to its close, idle or not;
 /// further connections wait unanswered, so an outbound pool that points here must stay below.
-pub const MAX_SESSIONS: u32 = 128;
+pub const MAX_SESSIONS: u32 = 256;
 
 /// Why the sink could not start, or its Maildir could not be read or written.
 #[derive(Debug, thiserror::Error)]
