@@ -17,6 +17,7 @@ pub struct Setup {
     outbound: String,
     config: String,
     outbound_config: String,
+    listener_config: String,
     consents: String,
     enforce: bool,
     state_dir: Option<PathBuf>,
@@ -37,13 +38,14 @@ impl Setup {
             outbound: outbound.to_string(),
             config: String::new(),
             outbound_config: String::new(),
+            listener_config: String::new(),
             consents: String::new(),
             enforce: false,
             state_dir: None,
         }
     }
 
-    /// More TOML: tables such as `[limits]`.
+    /// More TOML at the top level: `limits.recipients = 2`.
     pub fn config(mut self, toml: &str) -> Self {
         self.config.push_str(toml);
         self.config.push('\n');
@@ -54,6 +56,13 @@ impl Setup {
     pub fn outbound_config(mut self, toml: &str) -> Self {
         self.outbound_config.push_str(toml);
         self.outbound_config.push('\n');
+        self
+    }
+
+    /// More TOML within the `[[listener]]` table.
+    pub fn listener_config(mut self, toml: &str) -> Self {
+        self.listener_config.push_str(toml);
+        self.listener_config.push('\n');
         self
     }
 
@@ -80,9 +89,9 @@ impl Setup {
         let dir = tempfile::Builder::new().prefix("consentry-test-").tempdir().expect("directory");
         let state_dir = self.state_dir.clone().unwrap_or_else(|| dir.path().join("state"));
         let config = format!(
-            "state_dir = {state_dir:?}\nhostname = \"relay.example\"\n\n{}\n\n[[listener]]\naddress = \"127.0.0.1:0\"\n\n\
+            "state_dir = {state_dir:?}\nhostname = \"relay.example\"\n\n{}\n\n[[listener]]\naddress = \"127.0.0.1:0\"\n{}\n\
              [[outbound]]\naddress = \"{}\"\ntls = \"none\"\n{}",
-            self.config, self.outbound, self.outbound_config
+            self.config, self.listener_config, self.outbound, self.outbound_config
         );
         std::fs::write(dir.path().join("consentry.toml"), config).expect("write configuration");
         if !self.consents.is_empty() {

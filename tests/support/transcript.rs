@@ -11,7 +11,7 @@
 //! | `S+: text` | the relay gives a whole reply; its code and texts, joined by blanks, are this |
 //! | `S: <closed>` | the relay closes the connection |
 //! | `A: kind key=value ...` | the next audit record of that kind holds this |
-//! | `O: from=.. to=..,.. file=.. has=..` | the outbound server's next message is this |
+//! | `O: key=value ...` | the outbound server's next message is this; see [`Play::outbound_line`] |
 //! | `O: nothing` | the outbound server holds no message |
 //!
 //! At the end, decisions, outcomes and messages that no line spoke of fail the transcript.
@@ -59,17 +59,14 @@ pub fn run(name: &str) {
     play.end();
 }
 
-/// One `G:` line: `enforce`, `consent ADDRESS STATUS`, `config KEY = VALUE` with the table before a dot
-/// (`limits.recipients = 2`), or `outbound STEP [CONTAINING] says REPLY | closes`.
+/// One `G:` line: `enforce`, `consent ADDRESS STATUS`, `config KEY = VALUE` with a dotted key, or `outbound STEP [CONTAINING] says REPLY | closes`.
 fn given(setup: Setup, outbound: &OutboundServer, line: &str) -> Option<Setup> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
         "enforce" => Some(setup.enforce()),
         "consent" => rest.split_once(' ').map(|(address, status)| setup.consent(address, status)),
         "config" => {
-            let (key, value) = rest.split_once(" = ")?;
-            let (table, key) = key.rsplit_once('.')?;
-            Some(setup.config(&format!("[{table}]\n{key} = {value}")))
+            Some(setup.config(rest))
         }
         "outbound" => {
             let (step, rest) = rest.split_once(' ')?;
@@ -156,6 +153,9 @@ impl Play<'_> {
         }
     }
 
+    /// Keys: `from`, `to` (joined by commas), `mail` (the argument of MAIL, with `...`), `has` and `lacks`
+    /// (a text in the message), `file`: the demo message that stands below the added lines, or `+` and
+    /// the message itself, escaped as for `C~`, with `_` for blanks.
     fn outbound_line(&mut self, rest: &str) {
         let at = self.at();
         if rest == "nothing" {
@@ -172,7 +172,11 @@ impl Play<'_> {
                 "to" => assert_eq!(held.to.join(","), pattern, "{at}"),
                 "mail" => assert!(super::matches(&pattern, &held.mail), "{at}: {:?}", held.mail),
                 "file" => {
-                    added_lines(&demo_message(&pattern), &held.message);
+                    let original = match pattern.strip_prefix('+') {
+                        Some(literal) => unescaped(&literal.replace('_', " ")),
+                        None => demo_message(&pattern),
+                    };
+                    added_lines(&original, &held.message);
                 }
                 "has" => assert!(text.contains(&pattern), "{at}: {text}"),
                 "lacks" => assert!(!text.contains(&pattern), "{at}: {text}"),
