@@ -5,7 +5,8 @@
 //! and when. A grant must say when it was given; an old list without times would otherwise overturn
 //! every refusal that came after it.
 
-use std::io::{self, BufRead, Cursor, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, BufRead, Read, Write};
 
 use serde::Deserialize;
 
@@ -61,7 +62,7 @@ pub struct Rows<R> {
 }
 
 enum Source<R> {
-    Csv { reader: csv::Reader<io::Chain<Cursor<Vec<u8>>, R>>, columns: Vec<String>, failed: bool },
+    Csv(CsvRows<R>),
     JsonLines { input: R, line: u64 },
 }
 
@@ -116,13 +117,7 @@ pub fn read<R: BufRead>(mut input: R, format: Format, set_by: &str) -> Result<Ro
             let text = header.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&header).to_vec();
             let delimiter = delimiter(&text);
             let columns = columns(&text, delimiter)?;
-            let reader = csv::ReaderBuilder::new()
-                .delimiter(delimiter)
-                .has_headers(true)
-                .flexible(true)
-                .trim(csv::Trim::All)
-                .from_reader(Cursor::new(text).chain(input));
-            Source::Csv { reader, columns, failed: false }
+            Source::Csv(CsvRows { input, delimiter, columns, line: 1, ahead: VecDeque::new() })
         }
     };
     Ok(Rows { source, set_by: set_by.to_owned() })
@@ -175,13 +170,9 @@ impl<R: BufRead> Iterator for Rows<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (line, cells) = match &mut self.source {
-            Source::Csv { failed: true, .. } => return None,
-            Source::Csv { reader, columns, failed } => match next_csv(reader, columns) {
+            Source::Csv(rows) => match rows.next() {
                 Ok(next) => next?,
-                Err(error) => {
-                    *failed = true;
-                    return Some(Err(error.into()));
-                }
+                Err(error) => return Some(Err(error.into())),
             },
             Source::JsonLines { input, line } => match next_json(input, line) {
                 Ok(next) => next?,
@@ -194,38 +185,145 @@ impl<R: BufRead> Iterator for Rows<R> {
 
 type NextRow = Option<(u64, Result<Cells, String>)>;
 
-fn next_csv<R: Read>(reader: &mut csv::Reader<R>, columns: &[String]) -> io::Result<NextRow> {
-    let mut record = csv::ByteRecord::new();
-    if !reader.read_byte_record(&mut record)? {
-        return Ok(None);
-    }
-    let line = record.position().map_or(0, csv::Position::line);
-    if record.len() != columns.len() {
-        let reason = format!("the row has {} columns where the header has {}", record.len(), columns.len());
-        return Ok(Some((line, Err(reason))));
-    }
-    let mut cells = Cells::default();
-    for (column, cell) in columns.iter().zip(&record) {
-        let Ok(text) = std::str::from_utf8(cell) else {
-            return Ok(Some((line, Err(format!("the {column} is not valid UTF-8")))));
-        };
-        if let Some(place) = cells.place(column) {
-            *place = Some(text.to_owned());
+/// The rows of a CSV file. We find their ends ourselves: the `csv` reader loses count of the lines at
+/// CRLF and empty lines, and lets a quote that is never closed swallow the rest of the file.
+struct CsvRows<R> {
+    input: R,
+    delimiter: u8,
+    columns: Vec<String>,
+    /// The number of the last line that was taken.
+    line: u64,
+    /// Lines that were read in search of a closing quote.
+    ahead: VecDeque<Vec<u8>>,
+}
+
+impl<R: BufRead> CsvRows<R> {
+    fn next(&mut self) -> io::Result<NextRow> {
+        loop {
+            let Some(mut text) = self.next_line()? else { return Ok(None) };
+            let line = self.line;
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            if is_within_quotes(&text, self.delimiter) {
+                let Some(whole) = self.close_quotes(&text)? else {
+                    return Ok(Some((line, Err("a quote is opened and never closed".to_owned()))));
+                };
+                text = whole;
+            }
+            return Ok(Some((line, self.cells(&text))));
         }
     }
-    Ok(Some((line, Ok(cells))))
+
+    /// The row with the lines up to its closing quote, or `None`, with no line taken, without one.
+    fn close_quotes(&mut self, first: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let mut whole = first.to_vec();
+        let mut used = 0;
+        while (whole.len() as u64) < MAX_LINE {
+            if used == self.ahead.len() {
+                match read_line(&mut self.input)? {
+                    Some(line) => self.ahead.push_back(line),
+                    None => break,
+                }
+            }
+            whole.extend_from_slice(&self.ahead[used]);
+            used += 1;
+            if !is_within_quotes(&whole, self.delimiter) {
+                self.ahead.drain(..used);
+                self.line += used as u64;
+                return Ok(Some(whole));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let next = match self.ahead.pop_front() {
+            Some(line) => Some(line),
+            None => read_line(&mut self.input)?,
+        };
+        self.line += u64::from(next.is_some());
+        Ok(next)
+    }
+
+    fn cells(&self, text: &[u8]) -> Result<Cells, String> {
+        if text.len() as u64 >= MAX_LINE {
+            return Err(too_long());
+        }
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(self.delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .buffer_capacity(text.len().max(64))
+            .from_reader(text);
+        let (mut record, mut more) = (csv::ByteRecord::new(), csv::ByteRecord::new());
+        let read = |reader: &mut csv::Reader<&[u8]>, record: &mut csv::ByteRecord| {
+            reader.read_byte_record(record).map_err(|error| error.to_string())
+        };
+        read(&mut reader, &mut record)?;
+        if read(&mut reader, &mut more)? {
+            return Err("the row holds a carriage return that ends no line".to_owned());
+        }
+        if record.len() != self.columns.len() {
+            return Err(format!(
+                "the row has {} columns where the header has {}",
+                record.len(),
+                self.columns.len()
+            ));
+        }
+        let mut cells = Cells::default();
+        for (column, cell) in self.columns.iter().zip(&record) {
+            let text = std::str::from_utf8(cell).map_err(|_| format!("the {column} is not valid UTF-8"))?;
+            if let Some(place) = cells.place(column) {
+                *place = Some(text.to_owned());
+            }
+        }
+        Ok(cells)
+    }
+}
+
+/// True when the text ends inside a quoted cell (RFC 4180: quotes open at the beginning of a cell only).
+fn is_within_quotes(text: &[u8], delimiter: u8) -> bool {
+    let (mut quoted, mut at_start) = (false, true);
+    let mut bytes = text.iter().peekable();
+    while let Some(&byte) = bytes.next() {
+        if quoted {
+            if byte == b'"' && bytes.next_if(|next| **next == b'"').is_none() {
+                quoted = false;
+            }
+        } else if byte == b'"' && at_start {
+            quoted = true;
+            at_start = false;
+        } else {
+            at_start = byte == delimiter;
+        }
+    }
+    quoted
+}
+
+/// One line with its end, cut at [`MAX_LINE`]; `None` at the end of the input.
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut text = Vec::new();
+    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut text)? == 0 {
+        return Ok(None);
+    }
+    if text.len() as u64 == MAX_LINE && text.last() != Some(&b'\n') {
+        skip_line(input)?;
+    }
+    Ok(Some(text))
+}
+
+fn too_long() -> String {
+    format!("the row is longer than {} KiB", MAX_LINE / 1024)
 }
 
 fn next_json(input: &mut impl BufRead, line: &mut u64) -> io::Result<NextRow> {
     loop {
-        let mut text = Vec::new();
-        if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut text)? == 0 {
-            return Ok(None);
-        }
+        let Some(text) = read_line(input)? else { return Ok(None) };
         *line += 1;
-        if text.len() as u64 == MAX_LINE && text.last() != Some(&b'\n') {
-            skip_line(input)?;
-            return Ok(Some((*line, Err(format!("the line is longer than {} KiB", MAX_LINE / 1024)))));
+        if text.len() as u64 >= MAX_LINE {
+            return Ok(Some((*line, Err(too_long()))));
         }
         let text = if *line == 1 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text) } else { &text };
         let text = text.trim_ascii();
@@ -372,6 +470,17 @@ mod tests {
             rows(text, Format::Csv),
             [(2, Ok("ana@example.com opted in".to_owned())), (5, Ok("bo@example.com opted out".to_owned()))]
         );
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_spoils_one_row_only() {
+        let text = "address,status,source\na@x.example,opted_out,5\" pipe\n\
+            b@x.example,opted_out,\"x\"\"\n\ny\"\nc@x.example,opted_out,\"s\"\" s\"\n\
+            \"d@x.example,opted_out,s\n\ne@x.example,opted_out,s";
+        let all = rows(text, Format::Csv);
+        assert_eq!(all.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 6, 7, 9]);
+        let faults = faults(text, Format::Csv);
+        assert_eq!(faults.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 7], "{faults:?}");
     }
 
     #[test]
