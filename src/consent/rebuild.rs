@@ -9,6 +9,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -203,7 +204,14 @@ impl Place {
     }
 
     fn build(&self) -> Result<Box<dyn ConsentIndex>, ConsentError> {
-        let index = (self.open_index)(&self.index_dir()).map_err(ConsentError::Index)?;
+        let dir = self.index_dir();
+        // The index names people: only our own user may read it.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(|source| ConsentError::file("create", &dir, source))?;
+        let index = (self.open_index)(&dir).map_err(ConsentError::Index)?;
         match self.catch_up(index.as_ref(), 0) {
             Ok(records) => {
                 if records > 0 {
