@@ -284,3 +284,76 @@ fn no_acknowledged_record_is_lost_by_a_kill() {
         assert_eq!(holds(&store, name), Status::OptedOut, "{name}");
     }
 }
+
+/// A small file system of its own, as long as this lives.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    /// `None` where this user may not mount.
+    fn new(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("directory");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path())
+            .stderr(Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.0.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "the file system is still in use");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_records_and_loses_none() {
+    let Some(disk) = Tmpfs::new("6m") else {
+        eprintln!("passed over: only root can mount the small file system that this test fills");
+        return;
+    };
+    let dir = disk.0.path();
+    let store = open(dir, false);
+    let ballast = dir.join("ballast");
+    let before = (0..500).map(|n| fact(&format!("p{n}@x.example"), Status::OptedOut));
+    store.record_all(before.collect()).await.expect("recorded");
+    let mut recorded = 500;
+    let mut fill = std::fs::File::create(&ballast).expect("file");
+    while fill.write_all(&[0; 4096]).is_ok() {}
+    // What still fits into started blocks is taken; then comes the refusal.
+    let refused = loop {
+        let facts = (0..100).map(|n| fact(&format!("p{}@x.example", recorded + n), Status::OptedOut));
+        match store.record_all(facts.collect()).await {
+            Ok(_) => recorded += 100,
+            Err(error) => break error,
+        }
+        assert!(recorded < 1_000_000, "the disk does not fill");
+    };
+    assert!(matches!(refused, ConsentError::Ledger(_)), "{refused}");
+    let now = Timestamp::now();
+    for n in 0..recorded {
+        // An answer is the right one; no answer is an error. What must not be is "unknown".
+        if let Ok(standing) = store.standing(&address(&format!("p{n}@x.example")), &Purpose::default(), now) {
+            assert_eq!(standing.status, Status::OptedOut, "p{n}");
+        }
+    }
+    drop(fill);
+    std::fs::remove_file(&ballast).expect("removed");
+    store.record(fact("after@x.example", Status::OptedIn)).await.expect("there is space again");
+    let standing = loop {
+        match store.standing(&address("after@x.example"), &Purpose::default(), now) {
+            Ok(standing) => break standing,
+            Err(ConsentError::Unavailable(_)) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(standing.status, Status::OptedIn);
+    drop(store);
+    let store = open(dir, false);
+    for n in 0..recorded {
+        assert_eq!(holds(&store, &format!("p{n}@x.example")), Status::OptedOut);
+    }
+    assert_eq!(holds(&store, &format!("p{recorded}@x.example")), Status::Unknown, "a refused record is none");
+}

@@ -248,10 +248,8 @@ fn contained<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError>
     CONTAINED.set(false);
     match outcome {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error @ (sled::Error::Corruption { .. } | sled::Error::ReportableBug(_)))) => {
-            Err(IndexError::Damaged(error.to_string()))
-        }
-        Ok(Err(error)) => Err(IndexError::Failed(error.to_string())),
+        Ok(Err(error @ sled::Error::Io(_))) => Err(IndexError::Failed(error.to_string())),
+        Ok(Err(error)) => Err(IndexError::Damaged(error.to_string())),
         Err(panic) => Err(IndexError::Damaged(panic_text(panic.as_ref()))),
     }
 }

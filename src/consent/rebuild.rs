@@ -93,12 +93,17 @@ impl Place {
             match self.attach(records, is_sound) {
                 Ok(index) => return Ok(index),
                 Err(Unusable::Ledger(error)) => return Err(error),
-                Err(Unusable::Index(error)) => {
+                Err(Unusable::Index(error @ IndexError::Damaged(_))) => {
                     let aside = self.move_aside()?;
                     tracing::warn!(
                         reason = %error, moved_to = %aside.display(), records,
-                        "the consent index could not be used: building it anew from the ledger"
+                        "the consent index is damaged: building it anew from the ledger"
                     );
+                }
+                Err(Unusable::Index(error)) => {
+                    // Not kept: on a full disk its space is what the new one needs.
+                    self.remove()?;
+                    tracing::warn!(reason = %error, records, "the consent index is built anew from the ledger");
                 }
                 Err(Unusable::Differs(reason)) => {
                     self.remove()?;
