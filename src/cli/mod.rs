@@ -1,8 +1,127 @@
-//! The command line: one file per command.
+//! The command line: one file per command. Here stand what all of them share: where the configuration
+//! and the state directory are found, exit codes, and how an error is printed.
 
+mod audit;
+mod check;
+mod config;
+mod consent;
+mod demo;
+mod mode;
+mod run;
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+
+/// Exit codes of sysexits.
+pub(crate) mod exit {
+    /// The command line is wrong.
+    pub(crate) const USAGE: u8 = 64;
+    /// A part that is needed cannot be had.
+    pub(crate) const UNAVAILABLE: u8 = 69;
+    /// The configuration is wrong.
+    pub(crate) const CONFIG: u8 = 78;
+}
+
+/// Finds marketing disguised as service mail on its way out, checks each recipient's consent, forwards
+/// or refuses, and can prove afterwards what it did.
+#[derive(Parser)]
+#[command(name = "consentry", version, about, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where configuration and state are.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Place {
+    /// The configuration file [default: consentry.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "CONSENTRY_CONFIG")]
+    config: Option<PathBuf>,
+    /// The state directory, instead of the configuration's
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the relay
+    Run(run::Args),
+    /// Show the whole thing at work, with nothing installed
+    Demo(demo::Args),
+    /// Judge messages without a relay
+    Check(check::Args),
+    /// Show the mode, or turn it
+    Mode(mode::Args),
+    /// Read and change consents
+    #[command(subcommand)]
+    Consent(consent::Command),
+    /// Read the audit ledger
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// The file that is read when none is named.
+const DEFAULT_CONFIG: &str = "consentry.toml";
+
+impl Place {
+    /// Reads the configuration; the defaults when no file is named and none is there.
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
+        let default = Path::new(DEFAULT_CONFIG);
+        let mut config = match &self.config {
+            Some(path) => crate::config::load(path)?,
+            None if default.exists() => crate::config::load(default)?,
+            None => crate::config::parse("", default)?,
+        };
+        if let Some(state_dir) = &self.state_dir {
+            config.state_dir.clone_from(state_dir);
+        }
+        Ok(config)
+    }
+}
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help to standard output and errors to standard error; a closed pipe is no error.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let with_config = |run: &dyn Fn(Config) -> ExitCode| match cli.place.load() {
+        Ok(config) => run(config),
+        Err(error) => fail(exit::CONFIG, error),
+    };
+    match cli.command {
+        Command::Run(args) => with_config(&|config| run::run(&args, config)),
+        Command::Demo(args) => demo::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Mode(args) => with_config(&|config| mode::run(&args, &config)),
+        Command::Consent(command) => match cli.place.load() {
+            Ok(config) => consent::run(command, &config.state_dir, crate::relay::consent_options(&config)),
+            Err(error) => fail(exit::CONFIG, error),
+        },
+        Command::Audit(command) => match cli.place.load() {
+            Ok(config) => audit::run(command, &config.state_dir),
+            Err(error) => fail(exit::CONFIG, error),
+        },
+        Command::Config(command) => config::run(&command, &cli.place),
+    }
+}
+
+/// Prints an error as a sentence and gives the exit code.
+pub(crate) fn fail(code: u8, error: impl Display) -> ExitCode {
+    eprintln!("consentry: {error}");
+    ExitCode::from(code)
 }

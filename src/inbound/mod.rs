@@ -1,1 +1,12 @@
-//! (being written)
+//! The mailer's side: listeners, the limits on what a client may do, and the SMTP dialogue with each.
+//! What becomes of a message is the gate's business.
+
+mod budget;
+mod command;
+mod data;
+mod input;
+mod replies;
+mod server;
+mod session;
+
+pub use server::{Bound, Server};

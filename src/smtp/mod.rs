@@ -3,8 +3,10 @@
 
 mod address;
 mod envelope;
+mod message;
 mod reply;
 
 pub use address::{Address, AddressError, AddressKey};
 pub use envelope::{Body, Envelope, ReversePath};
+pub use message::{BareLineEnding, Message};
 pub use reply::{EnhancedCode, Reply};

@@ -1,0 +1,325 @@
+//! The SMTP dialogue with one client (RFC 5321, section 4): which command may come when, what it costs
+//! of the session's limits, and the reply. Replies to pipelined commands are written together
+//! (RFC 2920).
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::command::{self, Command};
+use super::data::{DataReader, Progress, Received};
+use super::input::{Input, LineError};
+use super::replies;
+use super::server::Shared;
+use crate::gate::{Client, Passage};
+use crate::outbound::MailParameters;
+use crate::smtp::Reply;
+
+/// The first byte of a TLS record that opens a handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How long the client may take to read the last reply.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How a session went, for the one line that is logged of it.
+pub(super) struct Summary {
+    pub(super) helo: String,
+    pub(super) messages: u32,
+    pub(super) commands: u32,
+    pub(super) errors: u32,
+    pub(super) end: &'static str,
+}
+
+/// Why a session is over; the text is for the log.
+struct End(&'static str);
+
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    stop: watch::Receiver<bool>,
+    input: Input,
+    output: Vec<u8>,
+    client: Client,
+    greeted: bool,
+    passage: Option<Passage>,
+    messages: u32,
+    commands: u32,
+    errors: u32,
+}
+
+impl Session {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        stream: TcpStream,
+        address: SocketAddr,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let input = Input::new(shared.limits.command_line);
+        Self {
+            shared,
+            stream,
+            stop,
+            input,
+            output: Vec::new(),
+            client: Client { address, helo: String::new(), esmtp: false },
+            greeted: false,
+            passage: None,
+            messages: 0,
+            commands: 0,
+            errors: 0,
+        }
+    }
+
+    /// Talks until one of the two has had enough.
+    pub(super) async fn run(mut self) -> Summary {
+        self.say(&replies::greeting(&self.shared.hostname));
+        let End(end) = loop {
+            if let Err(end) = self.step().await {
+                break end;
+            }
+        };
+        // The client may be gone; whatever matters is in the ledger already.
+        let _ = self.flush().await;
+        if let Some(passage) = self.passage.take() {
+            passage.abort();
+        }
+        self.close().await;
+        Summary {
+            helo: self.client.helo,
+            messages: self.messages,
+            commands: self.commands,
+            errors: self.errors,
+            end,
+        }
+    }
+
+    /// Reads one command and answers it.
+    async fn step(&mut self) -> Result<(), End> {
+        let length = self.next_line().await?;
+        self.commands += 1;
+        if self.commands > self.shared.limits.commands {
+            self.say(&replies::too_many_commands());
+            return Err(End("too many commands"));
+        }
+        let parsed = command::parse(&self.input.pending()[..length], &self.shared.hostname);
+        self.input.consume(length);
+        match parsed {
+            Ok(command) => self.obey(command).await,
+            Err(reply) => self.refuse(&reply),
+        }
+    }
+
+    /// Waits for a whole command line, having written what is to be said.
+    async fn next_line(&mut self) -> Result<usize, End> {
+        let deadline = Instant::now() + self.shared.limits.command_time.duration();
+        loop {
+            if self.passage.is_none() && *self.stop.borrow() {
+                self.say(&replies::shutting_down());
+                return Err(End("stopping"));
+            }
+            match self.input.line() {
+                Ok(Some(length)) => return Ok(length),
+                Ok(None) => {}
+                Err(LineError::TooLong) => {
+                    self.say(&replies::line_too_long());
+                    return Err(End("line too long"));
+                }
+                Err(LineError::BareLineEnding) => {
+                    self.say(&replies::bare_line_ending_in_command());
+                    return Err(End("bare CR or LF"));
+                }
+            }
+            if self.commands == 0 && self.input.pending().first() == Some(&TLS_HANDSHAKE) {
+                self.say(&replies::not_a_mailer());
+                return Err(End("TLS handshake on a plain port"));
+            }
+            self.flush().await?;
+            let idle = self.passage.is_none();
+            tokio::select! {
+                biased;
+                _ = self.stop.changed(), if idle => {}
+                read = timeout_at(deadline, self.stream.read(self.input.space())) => match read {
+                    Ok(Ok(0)) => return Err(End("closed by the client")),
+                    Ok(Ok(bytes)) => self.input.filled(bytes),
+                    Ok(Err(_)) => return Err(End("connection lost")),
+                    Err(_) => {
+                        self.say(&replies::too_slow());
+                        return Err(End("too slow"));
+                    }
+                },
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), End> {
+        match command {
+            Command::Ehlo(name) => self.hello(name, true),
+            Command::Helo(name) => self.hello(name, false),
+            Command::Mail { .. } if !self.greeted => self.refuse(&replies::hello_first())?,
+            Command::Mail { .. } if self.passage.is_some() => self.refuse(&replies::nested_mail())?,
+            Command::Mail { reverse_path, size, body, smtputf8 } => {
+                if size > self.shared.limits.message_size.bytes() {
+                    return self.refuse(&replies::message_too_large(self.shared.limits.message_size.bytes()));
+                }
+                let mail = MailParameters { reverse_path: &reverse_path, size, body, smtputf8 };
+                let (passage, reply) = self.shared.gate.begin(&self.client, &mail).await;
+                self.passage = passage;
+                self.say(&reply);
+            }
+            Command::Rcpt(recipient) => {
+                let Some(passage) = &mut self.passage else { return self.refuse(&replies::mail_first()) };
+                if passage.recipients() >= self.shared.limits.recipients {
+                    return self.refuse(&replies::too_many_recipients());
+                }
+                if recipient.needs_smtputf8() && !passage.is_smtputf8() {
+                    return self.refuse(&replies::needs_smtputf8());
+                }
+                let reply = passage.rcpt(recipient).await;
+                self.say(&reply);
+            }
+            Command::Data => return self.data().await,
+            Command::Rset => {
+                self.reset();
+                self.say(&replies::reset());
+            }
+            Command::Noop => self.say(&replies::noop()),
+            Command::Vrfy => self.say(&replies::vrfy()),
+            Command::Help => self.say(&replies::help()),
+            Command::Quit => {
+                self.say(&replies::bye());
+                return Err(End("quit"));
+            }
+            Command::Http => {
+                self.say(&replies::not_a_mailer());
+                return Err(End("HTTP on an SMTP port"));
+            }
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, name: String, esmtp: bool) {
+        self.reset();
+        self.greeted = true;
+        self.client.helo = name;
+        self.client.esmtp = esmtp;
+        let reply = if esmtp {
+            replies::ehlo(&self.shared.hostname, self.shared.limits.message_size.bytes())
+        } else {
+            replies::helo(&self.shared.hostname)
+        };
+        self.say(&reply);
+    }
+
+    /// DATA, the message, and the reply after the dot.
+    async fn data(&mut self) -> Result<(), End> {
+        match &self.passage {
+            None => return self.refuse(&replies::mail_first()),
+            Some(passage) if passage.recipients() == 0 => return self.refuse(&replies::no_recipients()),
+            Some(_) => {}
+        }
+        self.say(&replies::start_mail_input());
+        self.flush().await?;
+        let limits = self.shared.limits;
+        let reservation = self.shared.memory.reserve_none();
+        let mut reader = DataReader::new(reservation, limits.message_size.bytes(), limits.text_line.bytes());
+        self.receive(&mut reader).await?;
+        // The memory stays reserved until the message is gone.
+        let (received, _reservation) = reader.finish();
+        self.messages += 1;
+        let Some(passage) = self.passage.take() else { return Ok(()) };
+        let reply = match received {
+            Received::Message(message) if message.received_count() > limits.hops => {
+                passage.abort();
+                replies::too_many_hops(limits.hops)
+            }
+            Received::Message(message) => passage.message(message, &self.client).await,
+            unclean => {
+                passage.abort();
+                match unclean {
+                    Received::TooLarge => replies::message_too_large(limits.message_size.bytes()),
+                    Received::NoMemory => replies::no_memory(),
+                    _ => replies::bare_line_ending_in_message(),
+                }
+            }
+        };
+        self.say(&reply);
+        Ok(())
+    }
+
+    async fn receive(&mut self, reader: &mut DataReader) -> Result<(), End> {
+        let deadline = Instant::now() + self.shared.limits.message_time.duration();
+        loop {
+            match reader.ingest(self.input.pending()) {
+                Progress::End(used) => {
+                    self.input.consume(used);
+                    return Ok(());
+                }
+                Progress::More => self.input.consume(self.input.pending().len()),
+                Progress::LineTooLong => {
+                    self.say(&replies::line_too_long());
+                    return Err(End("line too long"));
+                }
+            }
+            match timeout_at(deadline, self.stream.read(self.input.space())).await {
+                Ok(Ok(0)) => return Err(End("closed by the client in mid-message")),
+                Ok(Ok(bytes)) => self.input.filled(bytes),
+                Ok(Err(_)) => return Err(End("connection lost in mid-message")),
+                Err(_) => {
+                    self.say(&replies::too_slow());
+                    return Err(End("too slow"));
+                }
+            }
+        }
+    }
+
+    /// Closes our side and reads what the client still sends: closing with unread bytes would reset the
+    /// connection, and the client might never see the last reply.
+    async fn close(&mut self) {
+        let _ = timeout(LINGER, async {
+            self.stream.shutdown().await?;
+            while self.stream.read(&mut [0; 4096]).await? > 0 {}
+            io::Result::Ok(())
+        })
+        .await;
+    }
+
+    fn reset(&mut self) {
+        if let Some(passage) = self.passage.take() {
+            passage.abort();
+        }
+    }
+
+    /// Says a refusal; too many of them end the session.
+    fn refuse(&mut self, reply: &Reply) -> Result<(), End> {
+        self.say(reply);
+        self.errors += 1;
+        if self.errors >= self.shared.limits.errors {
+            self.say(&replies::too_many_errors());
+            return Err(End("too many errors"));
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        self.output.extend_from_slice(&reply.to_wire());
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let limit: Duration = self.shared.limits.reply_time.duration();
+        let written: io::Result<()> = match timeout(limit, self.stream.write_all(&self.output)).await {
+            Ok(written) => written,
+            Err(_) => return Err(End("the client does not read")),
+        };
+        self.output.clear();
+        written.map_err(|_| End("connection lost"))
+    }
+}
