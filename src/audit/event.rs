@@ -215,6 +215,18 @@ pub struct Outcome {
     /// The step that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The mailer's address, where no decision names it: the transaction failed before there was a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The reverse-path, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The recipients so far, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
 }
 
 /// A turn of the mode.
@@ -415,7 +427,11 @@ mod tests {
             reply: "451 4.4.2 no answer".to_owned(),
             outbound: Some("127.0.0.1:25".to_owned()),
             outbound_reply: None,
-            step: Some("data_end".to_owned()),
+            step: Some("final dot".to_owned()),
+            error: None,
+            client: None,
+            from: None,
+            recipients: Vec::new(),
         };
         let change = ModeChange {
             time: at,
@@ -431,7 +447,7 @@ mod tests {
         for (event, expected) in [
             (
                 Event::Outcome(outcome),
-                r#"{"event":"outcome","time":"2026-11-23T10:11:12.000000Z","ref":"01JDA0000000000000000000XQ","result":"in_doubt","reply":"451 4.4.2 no answer","outbound":"127.0.0.1:25","step":"data_end"}"#,
+                r#"{"event":"outcome","time":"2026-11-23T10:11:12.000000Z","ref":"01JDA0000000000000000000XQ","result":"in_doubt","reply":"451 4.4.2 no answer","outbound":"127.0.0.1:25","step":"final dot"}"#,
             ),
             (
                 Event::ModeChange(change),
