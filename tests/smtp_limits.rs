@@ -117,8 +117,10 @@ fn one_byte_at_a_time_is_closed_by_the_time_limit_while_others_are_served() {
     slow_message.say(&format!("MAIL FROM:<{FROM}>")).expect("250 ...");
     slow_message.say(&format!("RCPT TO:<{TO}>")).expect("250 ...");
     slow_message.say("DATA").expect("354 ...");
-    let slow =
-        [std::thread::spawn(move || trickle(slow_command, b'N')), std::thread::spawn(move || trickle(slow_message, b'x'))];
+    let slow = [
+        std::thread::spawn(move || trickle(slow_command, b'N')),
+        std::thread::spawn(move || trickle(slow_message, b'x')),
+    ];
     still_serves(&relay);
     for thread in slow {
         let took = thread.join().expect("trickle");
@@ -136,12 +138,16 @@ fn a_silent_client_hears_421_and_is_closed() {
 
 #[test]
 fn a_client_that_does_not_read_is_closed() {
-    let (_outbound, relay) = relay(|setup| setup.config("limits.reply_time = \"1s\"\nlimits.commands = 100000000"));
+    let (_outbound, relay) =
+        relay(|setup| setup.config("limits.reply_time = \"1s\"\nlimits.commands = 100000000"));
     let mut mailer = Mailer::ready(relay.address());
     let begun = Instant::now();
     let helps = b"HELP\r\n".repeat(10_000);
     while mailer.write(&helps).is_ok() {
-        assert!(begun.elapsed() < support::PATIENCE, "the relay goes on answering somebody who does not read");
+        assert!(
+            begun.elapsed() < support::PATIENCE,
+            "the relay goes on answering somebody who does not read"
+        );
     }
     still_serves(&relay);
 }
@@ -165,9 +171,15 @@ fn malformed_messages_are_judged_in_bounded_time() {
         ("no headers", b"Your parcel arrives on Tuesday.\r\n".to_vec()),
         ("empty", Vec::new()),
         ("only a line end", b"\r\n".to_vec()),
-        ("wrong charset", b"Content-Type: text/plain; charset=utf-7x\r\n\r\nYour code is 123456 \xff\xfe\xc3\r\n".to_vec()),
+        (
+            "wrong charset",
+            b"Content-Type: text/plain; charset=utf-7x\r\n\r\nYour code is 123456 \xff\xfe\xc3\r\n".to_vec(),
+        ),
         ("broken base64", b"Content-Transfer-Encoding: base64\r\n\r\n!!!!====AAAA\x80\r\n".to_vec()),
-        ("boundary never used", b"Content-Type: multipart/mixed; boundary=\"\r\n\r\nYour code is 123456\r\n".to_vec()),
+        (
+            "boundary never used",
+            b"Content-Type: multipart/mixed; boundary=\"\r\n\r\nYour code is 123456\r\n".to_vec(),
+        ),
         ("zero bytes", b"Subject: code\r\n\r\n\0\0\0Your code is 123456\0\r\n".to_vec()),
     ];
     for (name, message) in &forwarded {
@@ -182,7 +194,8 @@ fn malformed_messages_are_judged_in_bounded_time() {
     assert!(reply.code == 250 || reply.code == 451, "{reply:?}");
     assert!(!relay.log().contains("panicked"), "{}", relay.log());
     let (held, decisions) = (outbound.held().len(), relay.audited("decision", forwarded.len() + 2));
-    let forwarded = decisions.iter().filter(|decision| decision["recipients"][0]["action"] == "forward").count();
+    let forwarded =
+        decisions.iter().filter(|decision| decision["recipients"][0]["action"] == "forward").count();
     assert_eq!(held, forwarded, "as many delivered as decided");
 }
 
@@ -198,7 +211,8 @@ fn a_message_of_one_bad_line_is_no_reason_to_forward_it_unjudged() {
 
 #[test]
 fn clients_from_elsewhere_hear_554_before_anything_else() {
-    let (_outbound, relay) = relay(|setup| setup.listener_config("networks = [\"192.0.2.0/24\", \"2001:db8::/32\"]"));
+    let (_outbound, relay) =
+        relay(|setup| setup.listener_config("networks = [\"192.0.2.0/24\", \"2001:db8::/32\"]"));
     let mut mailer = Mailer::connect_silently(relay.address());
     mailer.reply().expect("554 5.7.1 ...");
     assert!(mailer.rest().is_empty());
@@ -224,7 +238,8 @@ fn sessions_are_limited_in_all_and_per_client() {
 
 #[test]
 fn messages_beyond_the_memory_of_all_sessions_are_put_off() {
-    let (_outbound, relay) = relay(|setup| setup.config("limits.memory = \"1MiB\"\nlimits.message_size = \"16MiB\""));
+    let (_outbound, relay) =
+        relay(|setup| setup.config("limits.memory = \"1MiB\"\nlimits.message_size = \"16MiB\""));
     still_serves(&relay);
     let message = "a line of some sixty characters, over and over and over.\r\n".repeat(50_000);
     let mut mailer = Mailer::ready(relay.address());
@@ -251,7 +266,8 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).expect("mount point");
-        let output = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(path).output();
+        let output =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(path).output();
         output.is_ok_and(|output| output.status.success()).then(|| Self(path.to_owned()))
     }
 
@@ -299,8 +315,11 @@ fn a_full_ledger_disk_puts_messages_off_and_lets_none_through() {
         mailer.send(FROM, &[TO], &demo_message("03-statement-ready")).expect("250 ...");
         assert_eq!(outbound.held().len() - held, 41 - put_off, "{mode}");
     }
-    let forwarded =
-        relay.audit().iter().filter(|event| event["event"] == "decision" && event["recipients"][0]["action"] == "forward").count();
+    let forwarded = relay
+        .audit()
+        .iter()
+        .filter(|event| event["event"] == "decision" && event["recipients"][0]["action"] == "forward")
+        .count();
     assert!(forwarded >= outbound.held().len(), "a message was forwarded without its record");
     assert!(!relay.log().contains("panicked"), "{}", relay.log());
     drop(relay);

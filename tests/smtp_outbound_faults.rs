@@ -20,9 +20,11 @@ fn relay(outbound: &OutboundServer) -> Relay {
 
 /// The first reply that is not positive, with what was said; `None` when the message was accepted.
 fn first_refusal(mailer: &mut Mailer, message: &[u8]) -> Option<(&'static str, support::mailer::Reply)> {
-    for (step, line) in
-        [("MAIL", format!("MAIL FROM:<{FROM}>")), ("RCPT", format!("RCPT TO:<{TO}>")), ("DATA", "DATA".to_owned())]
-    {
+    for (step, line) in [
+        ("MAIL", format!("MAIL FROM:<{FROM}>")),
+        ("RCPT", format!("RCPT TO:<{TO}>")),
+        ("DATA", "DATA".to_owned()),
+    ] {
         let reply = mailer.say(&line);
         if reply.code >= 400 {
             return Some((step, reply));
@@ -40,8 +42,9 @@ fn check(step: Step, behaviour: Behaviour, names: &str) {
     let message = demo_message("03-statement-ready");
     let mut mailer = Mailer::ready(relay.address());
 
-    let (heard_at, reply) = first_refusal(&mut mailer, &message)
-        .unwrap_or_else(|| panic!("{step:?} {behaviour:?}: accepted, and the outbound server holds {:?}", outbound.held()));
+    let (heard_at, reply) = first_refusal(&mut mailer, &message).unwrap_or_else(|| {
+        panic!("{step:?} {behaviour:?}: accepted, and the outbound server holds {:?}", outbound.held())
+    });
     assert!((400..500).contains(&reply.code), "{step:?} {behaviour:?}: {reply:?}");
     let text = reply.text().to_lowercase();
     assert!(text.contains(names), "{step:?} {behaviour:?}: {text:?} does not name {names:?}");
@@ -69,7 +72,11 @@ fn check(step: Step, behaviour: Behaviour, names: &str) {
     mailer.send(FROM, &[TO], &message).expect("250 ...kept as outbound-1...");
     assert_eq!(outbound.held().len(), 1);
     wait_for("the outcome", || {
-        relay.audit().iter().any(|event| event["event"] == "outcome" && event["result"] == "forwarded").then_some(())
+        relay
+            .audit()
+            .iter()
+            .any(|event| event["event"] == "outcome" && event["result"] == "forwarded")
+            .then_some(())
     });
     assert!(!relay.log().contains("panicked"), "{}", relay.log());
 }
@@ -121,8 +128,9 @@ faults! {
 #[test]
 fn an_absent_server_is_named() {
     // Bound and dropped: nobody listens on this port.
-    let address =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("address");
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("address");
     let relay = Setup::before(address).outbound_config(SHORT).enforce().start();
     let mut mailer = Mailer::ready(relay.address());
     let (_, reply) = first_refusal(&mut mailer, &demo_message("03-statement-ready")).expect("a refusal");
@@ -185,9 +193,7 @@ fn an_extra_reply_does_not_answer_the_next_command() {
     let mut mailer = Mailer::ready(relay.address());
     mailer.send(FROM, &[TO], &message).expect("250 ...one...");
     let mail = mailer.say("MAIL FROM:<second@harbourcard.example>");
-    let refused = mail.code >= 400 || {
-        mailer.say(&format!("RCPT TO:<{TO}>")).code >= 400
-    };
+    let refused = mail.code >= 400 || { mailer.say(&format!("RCPT TO:<{TO}>")).code >= 400 };
     assert!(refused, "a refused sender was taken for accepted: {:?}", outbound.commands());
     assert_eq!(outbound.held().len(), 1);
 }

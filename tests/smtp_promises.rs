@@ -18,7 +18,11 @@ const SERVICE: &str = "03-statement-ready";
 const PROMOTION: &str = "08-statement-spend-and-get";
 
 fn enforcing(outbound: &OutboundServer) -> Relay {
-    Setup::before(outbound.address()).consent(AGREED, "opted_in").consent(REFUSED, "opted_out").enforce().start()
+    Setup::before(outbound.address())
+        .consent(AGREED, "opted_in")
+        .consent(REFUSED, "opted_out")
+        .enforce()
+        .start()
 }
 
 /// The mode that `consentry mode` says is in force.
@@ -45,7 +49,9 @@ fn stored_under(directory: &Path, needle: &[u8]) -> Option<std::path::PathBuf> {
             if let Some(found) = stored_under(&path, needle) {
                 return Some(found);
             }
-        } else if std::fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|part| part == needle)) {
+        } else if std::fs::read(&path)
+            .is_ok_and(|bytes| bytes.windows(needle.len()).any(|part| part == needle))
+        {
             return Some(path);
         }
     }
@@ -182,10 +188,15 @@ mod nothing_leaves_unrecorded {
         mailer.send(FROM, &[REFUSED], &demo_message(PROMOTION)).expect("550 ...");
         mailer.send(FROM, &["three@okafor.example"], &demo_message(SERVICE)).expect("451 ...");
         let outcomes = relay.audited("outcome", 3);
-        let results: Vec<_> = outcomes.iter().map(|outcome| outcome["result"].as_str().expect("result")).collect();
+        let results: Vec<_> =
+            outcomes.iter().map(|outcome| outcome["result"].as_str().expect("result")).collect();
         assert_eq!(results, ["forwarded", "withheld", "deferred"]);
         let references = |kind: &str| -> Vec<String> {
-            relay.audited(kind, 3).iter().map(|event| event["ref"].as_str().expect("ref").to_owned()).collect()
+            relay
+                .audited(kind, 3)
+                .iter()
+                .map(|event| event["ref"].as_str().expect("ref").to_owned())
+                .collect()
         };
         assert_eq!(references("decision"), references("outcome"));
         let unique: BTreeSet<String> = references("decision").into_iter().collect();
@@ -205,7 +216,8 @@ mod no_withheld_recipient_gets_the_message {
             let stop = Arc::new(AtomicBool::new(false));
             let workers: Vec<_> = (0..6)
                 .map(|worker| {
-                    let (stop, acknowledged, address) = (Arc::clone(&stop), Arc::clone(&acknowledged), relay.address());
+                    let (stop, acknowledged, address) =
+                        (Arc::clone(&stop), Arc::clone(&acknowledged), relay.address());
                     std::thread::spawn(move || load(round, worker, address, &stop, &acknowledged))
                 })
                 .collect();
@@ -221,18 +233,29 @@ mod no_withheld_recipient_gets_the_message {
         }
         for held in outbound.held() {
             let text = String::from_utf8_lossy(&held.message).into_owned();
-            assert!(!held.to.contains(&REFUSED.to_owned()) || !text.contains("get =C2=A330 back"), "{held:?}");
+            assert!(
+                !held.to.contains(&REFUSED.to_owned()) || !text.contains("get =C2=A330 back"),
+                "{held:?}"
+            );
         }
         let delivered: BTreeSet<String> = outbound.held().iter().map(|held| held.from.clone()).collect();
         let acknowledged = acknowledged.lock().expect("lock");
-        assert!(acknowledged.is_subset(&delivered), "said 250 and not delivered: {:?}", acknowledged.difference(&delivered));
+        assert!(
+            acknowledged.is_subset(&delivered),
+            "said 250 and not delivered: {:?}",
+            acknowledged.difference(&delivered)
+        );
         let decisions = relay.audited("decision", 1);
         let decided: BTreeSet<String> = decisions
             .iter()
             .filter(|decision| decision["recipients"][0]["action"] == "forward")
             .map(|decision| decision["from"].as_str().expect("from").to_owned())
             .collect();
-        assert!(delivered.is_subset(&decided), "delivered without a decision: {:?}", delivered.difference(&decided));
+        assert!(
+            delivered.is_subset(&decided),
+            "delivered without a decision: {:?}",
+            delivered.difference(&decided)
+        );
     }
 
     /// Sends service mail and promotions in turn until the connection breaks; notes what was said 250 to.
@@ -279,7 +302,9 @@ mod no_withheld_recipient_gets_the_message {
             if damage == "removed" {
                 std::fs::remove_dir_all(&index).expect("remove");
             } else {
-                for entry in std::fs::read_dir(&index).expect("list").flatten().filter(|entry| entry.path().is_file()) {
+                for entry in
+                    std::fs::read_dir(&index).expect("list").flatten().filter(|entry| entry.path().is_file())
+                {
                     let length = entry.metadata().expect("metadata").len() as usize;
                     let byte = |at: usize| if damage == "zeroed" { 0 } else { (at * 31 + 7) as u8 };
                     std::fs::write(entry.path(), (0..length).map(byte).collect::<Vec<u8>>()).expect("damage");
@@ -363,7 +388,9 @@ mod an_acknowledged_consent_change_is_durable {
             relay.command(&["consent", "refuse", &person, "--source", "telephone"]);
             relay.kill();
             relay.restart();
-            Mailer::ready(relay.address()).send(FROM, &[&person], &demo_message(PROMOTION)).expect("550 5.7.1 ...");
+            Mailer::ready(relay.address())
+                .send(FROM, &[&person], &demo_message(PROMOTION))
+                .expect("550 5.7.1 ...");
         }
     }
 }
@@ -473,11 +500,15 @@ mod monitor_mode_refuses_nothing {
             mailer.send(FROM, &[REFUSED], &demo_message(PROMOTION)).expect(reply);
         }
         let changes = relay.audited("mode_change", 3);
-        let turns: Vec<_> = changes.iter().map(|change| (change["from"].as_str(), change["to"].as_str())).collect();
+        let turns: Vec<_> =
+            changes.iter().map(|change| (change["from"].as_str(), change["to"].as_str())).collect();
         let (monitor, enforce) = (Some("monitor"), Some("enforce"));
         assert_eq!(turns, [(monitor, enforce), (enforce, monitor), (monitor, enforce)]);
         for change in &changes {
-            assert!(change["reason"].as_str().is_some_and(|reason| reason.ends_with("for a test")), "{change}");
+            assert!(
+                change["reason"].as_str().is_some_and(|reason| reason.ends_with("for a test")),
+                "{change}"
+            );
             assert!(change["by"].as_str().is_some_and(|by| !by.is_empty()), "{change}");
             assert!(change["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{change}");
         }
@@ -535,7 +566,10 @@ mod it_is_no_open_relay {
         );
         let _ = mailer.write(transaction.as_bytes());
         let heard = String::from_utf8_lossy(&mailer.rest()).into_owned();
-        assert!(heard.is_empty() || heard.starts_with("554 ") && heard.matches("\r\n").count() == 1, "{heard:?}");
+        assert!(
+            heard.is_empty() || heard.starts_with("554 ") && heard.matches("\r\n").count() == 1,
+            "{heard:?}"
+        );
         assert_eq!(outbound.connections(), 0);
     }
 }

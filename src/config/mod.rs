@@ -106,7 +106,7 @@ pub enum Tls {
 pub struct OutboundTimeouts {
     /// TCP connection.
     pub connect: Span,
-    /// TLS handshake, greeting, EHLO and AUTH together.
+    /// TLS handshake, greeting with EHLO, and AUTH, each.
     pub greeting: Span,
     /// The replies to MAIL and RSET.
     pub mail: Span,

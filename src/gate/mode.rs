@@ -131,7 +131,10 @@ impl ModeSwitch {
             turning: Mutex::new(()),
             turned: Notify::new(),
         };
-        switch.return_if_due(audit, now).await?;
+        {
+            let _one_at_a_time = switch.turning.lock().await;
+            switch.return_if_due(audit, now).await?;
+        }
         Ok(switch)
     }
 
@@ -163,6 +166,7 @@ impl ModeSwitch {
             return Err(ModeError::NoReason);
         }
         let _one_at_a_time = self.turning.lock().await;
+        self.return_if_due(audit, now).await?;
         let old = self.state();
         let until = hold.map(|hold| now.checked_add(hold).map_err(|_| ModeError::TooLong)).transpose()?;
         let lasting = if until.is_some() { old.lasting } else { to };
@@ -174,7 +178,7 @@ impl ModeSwitch {
             by: Some(by.to_owned()),
             reason: Some(reason.to_owned()),
         };
-        self.put(audit, old.at(now), new, now).await
+        self.put(audit, old.mode, new, now).await
     }
 
     /// Returns to the lasting mode each time that a time limit ends; never comes to an end itself.
@@ -190,6 +194,7 @@ impl ModeSwitch {
                 Some(wait) => tokio::select! {
                     () = turned => {}
                     () = tokio::time::sleep(wait) => {
+                        let _one_at_a_time = self.turning.lock().await;
                         if let Err(error) = self.return_if_due(audit, Timestamp::now()).await {
                             // The lasting mode is in force all the same; the record is tried again.
                             tracing::error!(%error, "the return to the lasting mode could not be recorded yet");
@@ -201,8 +206,8 @@ impl ModeSwitch {
         }
     }
 
+    /// Records a return that is due. Whoever calls holds the lock.
     async fn return_if_due(&self, audit: &AuditLog, now: Timestamp) -> Result<(), ModeError> {
-        let _one_at_a_time = self.turning.lock().await;
         let old = self.state();
         let Some(until) = old.until.filter(|until| now >= *until) else { return Ok(()) };
         let new = ModeState {
@@ -232,7 +237,18 @@ impl ModeSwitch {
             until: new.until,
         };
         audit.mode_changed(&change).await?;
-        new.store(&self.path)?;
+        if let Err(error) = new.store(&self.path) {
+            let back = ModeChange {
+                from: change.to,
+                to: change.from,
+                reason: format!("taken back: {error}"),
+                by: "consentry".to_owned(),
+                until: None,
+                ..change
+            };
+            audit.mode_changed(&back).await?;
+            return Err(error);
+        }
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
         self.turned.notify_one();
         Ok(new)

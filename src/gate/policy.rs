@@ -120,3 +120,116 @@ fn consent(standing: &Standing, opt_out_offered: bool) -> Reason {
 fn allows(reason: Reason) -> bool {
     matches!(reason, Reason::Service | Reason::ConsentHeld)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(status: Status, expired: bool) -> Standing {
+        Standing { status, expired, ..Standing::of(None, jiff::Timestamp::UNIX_EPOCH) }
+    }
+
+    fn situation(class: Option<Class>, mode: Mode) -> Situation {
+        Situation {
+            verdict: class.map(|class| Content { class, opt_out_offered: false }),
+            declared: DeclaredClass::Service,
+            mode,
+            on_error: OnError::default(),
+            partial: Partial::Reject,
+        }
+    }
+
+    const STATUSES: [(Status, bool, Reason); 5] = [
+        (Status::OptedIn, false, Reason::ConsentHeld),
+        (Status::SoftOptIn, false, Reason::NoMeansToRefuse),
+        (Status::OptedOut, false, Reason::ConsentRefused),
+        (Status::Unknown, false, Reason::ConsentUnknown),
+        (Status::Unknown, true, Reason::ConsentExpired),
+    ];
+
+    #[test]
+    fn a_service_message_needs_no_consent() {
+        for (status, expired, _) in STATUSES {
+            for mode in [Mode::Monitor, Mode::Enforce] {
+                let (disposition, rulings) =
+                    decide(&situation(Some(Class::Service), mode), &[standing(status, expired)]);
+                assert_eq!(disposition, Disposition::Forward);
+                let expected =
+                    Ruling { action: Action::Forward, would: Action::Forward, reason: Reason::Service };
+                assert_eq!(rulings, [expected]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_promotional_message_needs_consent_and_monitor_forwards_all_the_same() {
+        for class in [Class::Mixed, Class::Marketing] {
+            for (status, expired, reason) in STATUSES {
+                let held = reason == Reason::ConsentHeld;
+                let would = if held { Action::Forward } else { Action::Withhold };
+                let standings = [standing(status, expired)];
+                let (disposition, rulings) = decide(&situation(Some(class), Mode::Enforce), &standings);
+                let expected = if held { Disposition::Forward } else { Disposition::Withhold };
+                assert_eq!(
+                    (disposition, &rulings[..]),
+                    (expected, &[Ruling { action: would, would, reason }][..])
+                );
+                let (disposition, rulings) = decide(&situation(Some(class), Mode::Monitor), &standings);
+                let ruling = Ruling { action: Action::Forward, would, reason };
+                assert_eq!((disposition, &rulings[..]), (Disposition::Forward, &[ruling][..]));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_declared_marketing_needs_consent_whatever_its_words() {
+        let declared = Situation {
+            declared: DeclaredClass::Marketing,
+            ..situation(Some(Class::Service), Mode::Enforce)
+        };
+        let (disposition, rulings) = decide(&declared, &[standing(Status::Unknown, false)]);
+        assert_eq!((disposition, rulings[0].reason), (Disposition::Withhold, Reason::ConsentUnknown));
+        let (disposition, _) = decide(&declared, &[standing(Status::OptedIn, false)]);
+        assert_eq!(disposition, Disposition::Forward);
+    }
+
+    #[test]
+    fn soft_opt_in_counts_with_a_means_to_refuse() {
+        let content = Content { class: Class::Marketing, opt_out_offered: true };
+        let offered = Situation { verdict: Some(content), ..situation(None, Mode::Enforce) };
+        let (disposition, rulings) = decide(&offered, &[standing(Status::SoftOptIn, false)]);
+        assert_eq!((disposition, rulings[0].reason), (Disposition::Forward, Reason::ConsentHeld));
+    }
+
+    #[test]
+    fn one_withheld_recipient_withholds_the_message() {
+        let standings = [standing(Status::OptedIn, false), standing(Status::OptedOut, false)];
+        let (disposition, rulings) = decide(&situation(Some(Class::Mixed), Mode::Enforce), &standings);
+        assert_eq!(disposition, Disposition::Withhold);
+        let reasons: Vec<_> = rulings.iter().map(|ruling| (ruling.action, ruling.reason)).collect();
+        assert_eq!(
+            reasons,
+            [(Action::Withhold, Reason::AllOrNothing), (Action::Withhold, Reason::ConsentRefused)]
+        );
+    }
+
+    #[test]
+    fn without_a_verdict_the_configuration_decides() {
+        let standings = [standing(Status::OptedIn, false)];
+        let table = [
+            (Mode::Enforce, Disposition::Defer, Action::Withhold),
+            (Mode::Monitor, Disposition::Forward, Action::Forward),
+        ];
+        for (mode, disposition, action) in table {
+            let (decided, rulings) = decide(&situation(None, mode), &standings);
+            let ruling = Ruling { action, would: Action::Withhold, reason: Reason::NoVerdict };
+            assert_eq!((decided, &rulings[..]), (disposition, &[ruling][..]));
+        }
+        let on_error = OnError { enforce: OnErrorAction::Forward, monitor: OnErrorAction::Defer };
+        let swapped = |mode| decide(&Situation { on_error, ..situation(None, mode) }, &standings).0;
+        assert_eq!(
+            (swapped(Mode::Enforce), swapped(Mode::Monitor)),
+            (Disposition::Forward, Disposition::Defer)
+        );
+    }
+}

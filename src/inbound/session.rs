@@ -27,6 +27,9 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// How long the client may take to read the last reply.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How much a client may still send after the last reply, in bytes.
+const LINGER_BYTES: u64 = 64 * 1024;
+
 /// How a session went, for the one line that is logged of it.
 pub(super) struct Summary {
     pub(super) helo: String,
@@ -283,8 +286,8 @@ impl Session {
     async fn close(&mut self) {
         let _ = timeout(LINGER, async {
             self.stream.shutdown().await?;
-            while self.stream.read(&mut [0; 4096]).await? > 0 {}
-            io::Result::Ok(())
+            let mut rest = (&mut self.stream).take(LINGER_BYTES);
+            tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
         })
         .await;
     }

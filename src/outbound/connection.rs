@@ -82,14 +82,8 @@ impl Target {
             .await
             .map_err(|_| failed(Step::Connect, Cause::Silent))?
             .map_err(|error| failed(Step::Connect, Cause::Network(error.to_string())))?;
-        let limit = self.timeouts.greeting.duration();
-        let opening = async {
-            let (mut smtp, observed) = self.greet(tcp).await?;
-            let extensions = self.prepare(&mut smtp, &observed).await?;
-            Ok((smtp, observed, extensions))
-        };
-        let (smtp, observed, extensions) =
-            timeout(limit, opening).await.map_err(|_| failed(Step::Greeting, Cause::Silent))??;
+        let (mut smtp, observed) = self.greet(tcp).await?;
+        let extensions = self.prepare(&mut smtp, &observed).await?;
         Ok(Connection {
             smtp: Box::new(smtp),
             observed,
@@ -107,22 +101,24 @@ impl Target {
         tcp.set_nodelay(true).map_err(broken)?;
         let peer = tcp.peer_addr().map_err(broken)?;
         let (tcp, tcp_observed) = Bounded::new(tcp, peer);
+        let limit = self.timeouts.greeting.duration();
         let (stream, observed): (Box<dyn AsyncTokioStream>, Observed) = match (&self.tls, self.mode) {
             (Some(tls), Tls::Implicit) => {
-                let handshake = tls.implicit.connect(tls.name.clone(), tcp).await;
-                let encrypted =
-                    handshake.map_err(|error| failed(Step::Tls, Cause::Network(error.to_string())))?;
+                let handshake = timeout(limit, tls.implicit.connect(tls.name.clone(), tcp)).await;
+                let encrypted = handshake
+                    .map_err(|_| failed(Step::Tls, Cause::Silent))?
+                    .map_err(|error| failed(Step::Tls, Cause::Network(error.to_string())))?;
                 let (stream, observed) = Bounded::new(encrypted, peer);
                 (Box::new(stream), observed)
             }
             _ => (Box::new(tcp), tcp_observed),
         };
-        match AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await {
-            Ok(smtp) => Ok((smtp, observed)),
-            Err(error) => {
-                let step = if observed.written() { Step::Ehlo } else { Step::Greeting };
-                Err(failed(step, cause(&error, &observed)))
-            }
+        let greeting = timeout(limit, AsyncSmtpConnection::connect_with_transport(stream, &self.hello)).await;
+        let step = if observed.written() { Step::Ehlo } else { Step::Greeting };
+        match greeting {
+            Ok(Ok(smtp)) => Ok((smtp, observed)),
+            Ok(Err(error)) => Err(failed(step, cause(&error, &observed))),
+            Err(_) => Err(failed(step, Cause::Silent)),
         }
     }
 
@@ -132,21 +128,21 @@ impl Target {
         smtp: &mut AsyncSmtpConnection,
         observed: &Observed,
     ) -> Result<Extensions, OutboundError> {
+        let limit = self.timeouts.greeting.duration();
         if let (Some(tls), Tls::StartTls) = (&self.tls, self.mode) {
             if !smtp.can_starttls() {
                 return Err(failed(Step::Tls, Cause::Unsupported("STARTTLS")));
             }
-            let upgraded = smtp.starttls(tls.starttls.clone(), &self.hello).await;
-            upgraded.map_err(|error| failed(Step::Tls, cause(&error, observed)))?;
+            let upgraded = timeout(limit, smtp.starttls(tls.starttls.clone(), &self.hello)).await;
+            finished(Step::Tls, upgraded, observed)?;
         }
         if let Some(credentials) = &self.credentials {
-            let answer = smtp.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await;
-            answer.map_err(|error| failed(Step::Auth, cause(&error, observed)))?;
+            let answer = timeout(limit, smtp.auth(&[Mechanism::Plain, Mechanism::Login], credentials)).await;
+            finished(Step::Auth, answer, observed)?;
         }
         // The client keeps only those extensions that it uses itself, so ask once more.
-        let answer = smtp.command(format!("EHLO {}\r\n", self.hello)).await;
-        let answer = answer.map_err(|error| failed(Step::Ehlo, cause(&error, observed)))?;
-        Ok(Extensions::from_ehlo(answer.message()))
+        let answer = timeout(limit, smtp.command(format!("EHLO {}\r\n", self.hello))).await;
+        Ok(Extensions::from_ehlo(finished(Step::Ehlo, answer, observed)?.message()))
     }
 }
 
@@ -231,7 +227,7 @@ impl Extensions {
 /// The parts of a message in pieces of bounded size, since the client copies each piece to double the
 /// dots. The client puts CRLF before the final dot, so the message's own last CRLF is left out.
 fn pieces<'a>(parts: &'a [&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
-    let last = parts.len().saturating_sub(1);
+    let last = parts.iter().rposition(|part| !part.is_empty()).unwrap_or(0);
     parts.iter().enumerate().flat_map(move |(index, part)| {
         let part = if index == last { part.strip_suffix(b"\r\n").unwrap_or(part) } else { part };
         part.chunks(PIECE)
@@ -254,6 +250,17 @@ fn credentials(config: &config::Outbound) -> Result<Option<Credentials>, Outboun
 
 pub(super) fn failed(step: Step, cause: Cause) -> OutboundError {
     OutboundError::Step { step, cause }
+}
+
+/// What came of a step that has to succeed.
+fn finished<T>(
+    step: Step,
+    result: Result<Result<T, lettre::transport::smtp::Error>, tokio::time::error::Elapsed>,
+    observed: &Observed,
+) -> Result<T, OutboundError> {
+    result
+        .map_err(|_| failed(step, Cause::Silent))?
+        .map_err(|error| failed(step, cause(&error, observed)))
 }
 
 fn cause(error: &lettre::transport::smtp::Error, observed: &Observed) -> Cause {

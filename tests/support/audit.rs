@@ -17,7 +17,8 @@ pub fn events(state_dir: &Path) -> Vec<Value> {
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            let event = serde_json::from_str(line).unwrap_or_else(|error| panic!("{path:?}: {error}: {line:?}"));
+            let event =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{path:?}: {error}: {line:?}"));
             events.push(event);
         }
     }

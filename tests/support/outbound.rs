@@ -202,7 +202,13 @@ struct Session {
 impl Session {
     fn new(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { reader: BufReader::new(stream.try_clone()?), stream, shared, mail: String::new(), to: Vec::new() })
+        Ok(Self {
+            reader: BufReader::new(stream.try_clone()?),
+            stream,
+            shared,
+            mail: String::new(),
+            to: Vec::new(),
+        })
     }
 
     fn run(&mut self) -> io::Result<()> {
@@ -302,7 +308,8 @@ impl Session {
 
     fn behaviour(&self, step: Step, context: &str) -> Option<Behaviour> {
         let mut locked = lock(&self.shared);
-        let fits = |rule: &&mut Rule| rule.step == step && rule.times > 0 && context.contains(&rule.containing);
+        let fits =
+            |rule: &&mut Rule| rule.step == step && rule.times > 0 && context.contains(&rule.containing);
         let rule = locked.rules.iter_mut().find(fits)?;
         if rule.times != usize::MAX {
             rule.times -= 1;

@@ -178,7 +178,8 @@ impl Relay {
     pub fn resident(&self) -> usize {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("status");
         let line = text.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        let kib: usize = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("number");
+        let kib: usize =
+            line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("number");
         kib * 1024
     }
 

@@ -20,7 +20,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Behaviour, Mailer, OutboundServer, Relay, Setup, Step, added_lines, audit, demo_message, wait_for};
+use super::{
+    Behaviour, Mailer, OutboundServer, Relay, Setup, Step, added_lines, audit, demo_message, wait_for,
+};
 
 /// Runs the transcript of that name; fails the test at the first line that does not hold.
 pub fn run(name: &str) {
@@ -31,7 +33,8 @@ pub fn run(name: &str) {
         .enumerate()
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .map(|(index, line)| {
-            let (kind, rest) = line.split_once(':').unwrap_or_else(|| panic!("{name}:{}: no kind", index + 1));
+            let (kind, rest) =
+                line.split_once(':').unwrap_or_else(|| panic!("{name}:{}: no kind", index + 1));
             (index + 1, kind, rest.strip_prefix(' ').unwrap_or(rest))
         })
         .collect();
@@ -39,7 +42,8 @@ pub fn run(name: &str) {
     let outbound = OutboundServer::start();
     let mut setup = Setup::before(outbound.address());
     for (number, _, rest) in lines.iter().filter(|(_, kind, _)| *kind == "G") {
-        setup = given(setup, &outbound, rest).unwrap_or_else(|| panic!("{name}:{number}: {rest:?} is not understood"));
+        setup = given(setup, &outbound, rest)
+            .unwrap_or_else(|| panic!("{name}:{number}: {rest:?} is not understood"));
     }
     let relay = setup.start();
     let mut play = Play {
@@ -65,9 +69,7 @@ fn given(setup: Setup, outbound: &OutboundServer, line: &str) -> Option<Setup> {
     match word {
         "enforce" => Some(setup.enforce()),
         "consent" => rest.split_once(' ').map(|(address, status)| setup.consent(address, status)),
-        "config" => {
-            Some(setup.config(rest))
-        }
+        "config" => Some(setup.config(rest)),
         "outbound" => {
             let (step, rest) = rest.split_once(' ')?;
             let step = match step {
@@ -116,7 +118,8 @@ impl Play<'_> {
             "S" => self.server_line(rest),
             "S+" => {
                 self.send();
-                let reply = self.mailer.next_reply().map_or_else(|| "<closed>".to_owned(), |reply| reply.text());
+                let reply =
+                    self.mailer.next_reply().map_or_else(|| "<closed>".to_owned(), |reply| reply.text());
                 assert!(super::matches(rest, &reply), "{}: heard {reply:?}", self.at());
             }
             "A" => self.audit_line(rest),
@@ -144,7 +147,8 @@ impl Play<'_> {
     fn audit_line(&mut self, rest: &str) {
         let at = self.at();
         let (kind, conditions) = rest.split_once(' ').unwrap_or((rest, ""));
-        let place = KINDS.iter().position(|known| *known == kind).unwrap_or_else(|| panic!("{at}: no such kind"));
+        let place =
+            KINDS.iter().position(|known| *known == kind).unwrap_or_else(|| panic!("{at}: no such kind"));
         let number = self.audited[place];
         self.audited[place] += 1;
         let event = self.relay.audited(kind, number + 1).swap_remove(number);
@@ -207,7 +211,9 @@ fn words(text: &str) -> Vec<(String, String)> {
     while !rest.is_empty() {
         let (key, after) = rest.split_once('=').unwrap_or_else(|| panic!("{rest:?} is not key=value"));
         let (value, after) = match after.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').unwrap_or_else(|| panic!("{rest:?}: the quote does not end")),
+            Some(quoted) => {
+                quoted.split_once('"').unwrap_or_else(|| panic!("{rest:?}: the quote does not end"))
+            }
             None => after.split_once(' ').unwrap_or((after, "")),
         };
         pairs.push((key.to_owned(), value.to_owned()));
