@@ -83,7 +83,8 @@ fn the_same_directory_serves_again_after_a_stop() {
     relay.terminate();
     relay.wait();
     relay.restart();
-    assert!(relay.command(&["mode"]).contains("enforce"));
+    let mode: serde_json::Value = serde_json::from_str(&relay.command(&["mode"])).expect("JSON");
+    assert_eq!(mode["mode"], "enforce");
     let mut mailer = Mailer::ready(relay.address());
     mailer.send(FROM, &[TO], &demo_message("08-statement-spend-and-get")).expect("550 5.7.1 ...");
     mailer.send(FROM, &[TO], &demo_message("03-statement-ready")).expect("250 ...");

@@ -12,8 +12,8 @@ pub mod transcript;
 
 use std::time::{Duration, Instant};
 
-pub use mailer::{Mailer, Reply};
-pub use outbound::{Behaviour, Held, OutboundServer, Step};
+pub use mailer::Mailer;
+pub use outbound::{Behaviour, OutboundServer, Step};
 pub use relay::{Relay, Setup};
 
 /// How long a test waits for anything before it fails.

@@ -123,7 +123,7 @@ mod tests {
                 let stated = CONSENTS.lines().rfind(|line| line.starts_with(to));
                 let expected = match consent_of(to) {
                     "opted in" => Some("opted_in"),
-                    "expired" => Some("2026-05-05"),
+                    "expired" => Some("2024-05-05"),
                     "soft opt-in" => Some("soft_opt_in"),
                     "opted out" => Some("opted_out"),
                     _ => None,

@@ -1,6 +1,7 @@
 //! The demo's table. Rows in, text out: owns widths and colours, reads nothing.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
 /// How the table is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +10,18 @@ pub struct Look {
     pub width: usize,
     /// Whether colours may be used.
     pub colour: bool,
+}
+
+impl Look {
+    /// For standard output: its width, and colours if it is a terminal and `NO_COLOR` is not set.
+    pub fn of_terminal() -> Self {
+        let stdout = std::io::stdout();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let columns = rustix::termios::tcgetwinsize(&stdout).map(|size| usize::from(size.ws_col)).ok();
+        let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
+        let width = columns.filter(|columns| *columns > 0).or_else(asked).unwrap_or(DEFAULT_WIDTH);
+        Self { width, colour: stdout.is_terminal() && !plain }
+    }
 }
 
 /// One message's row.
@@ -34,6 +47,8 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 
+/// The width where nobody says one.
+const DEFAULT_WIDTH: usize = 110;
 /// The least width at which the columns keep their meaning.
 const MIN_WIDTH: usize = 60;
 const NUMBER: usize = 2;
@@ -93,13 +108,23 @@ fn draw_row(text: &mut String, number: usize, row: &Row, (shows, to): (usize, us
 }
 
 /// Puts a style round `text` where colours may be used.
-pub fn paint(text: &str, style: &str, look: Look) -> String {
+fn paint(text: &str, style: &str, look: Look) -> String {
     if look.colour { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// A heading over a part of the output.
 pub fn heading(text: &str, look: Look) -> String {
     paint(text, BOLD, look)
+}
+
+/// A sentence that tells of success.
+pub fn good(text: &str, look: Look) -> String {
+    paint(text, GREEN, look)
+}
+
+/// A sentence that tells of failure.
+pub fn bad(text: &str, look: Look) -> String {
+    paint(text, RED, look)
 }
 
 /// Pads or cuts to exactly `width` characters; a cut shows an ellipsis.

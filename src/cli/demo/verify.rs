@@ -1,5 +1,6 @@
 //! Whether the outbound server holds exactly what it should. Pure: values in, sentences out.
 
+use crate::audit::{Action, Decision};
 use crate::sink::Delivered;
 
 use super::scenario::Sending;
@@ -42,6 +43,26 @@ pub fn differences(expected: &[&Sending], delivered: &[Delivered]) -> Vec<String
     differences.extend(unclaimed.iter().map(|one| {
         format!("{} for {} was delivered and should not have been", one.name, one.envelope.to.join(", "))
     }));
+    differences
+}
+
+/// Compares what was decided with what must have been: one decision for each sending, in order.
+pub fn undecided(sendings: &[Sending], decisions: &[Decision]) -> Vec<String> {
+    let mut differences = Vec::new();
+    if sendings.len() != decisions.len() {
+        differences.push(format!("{} messages, but {} decisions in the ledger", sendings.len(), decisions.len()));
+    }
+    for (sending, decision) in sendings.iter().zip(decisions) {
+        let would = decision.recipients.iter().all(|one| one.would == Action::Forward);
+        let same = decision.recipients.iter().map(|one| one.to.as_str()).eq(sending.to.iter().copied());
+        if !same || would != sending.expected.delivered_when_enforced() {
+            differences.push(format!(
+                "{} for {} was decided otherwise than it should have been",
+                sending.name,
+                sending.to.join(", ")
+            ));
+        }
+    }
     differences
 }
 
