@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::audit::{Entry, Event, Fact, Line, OutcomeKind, Pairing, Reference};
 use crate::ledger::{self, Follower, LedgerError};
@@ -136,6 +137,8 @@ fn last(dir: &Path, end: u64, count: usize, filter: &Filter) -> Result<(Vec<Entr
 fn follow(mut follower: Follower, mut tail: Tail, mut screen: Screen) -> Result<(), TailError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        // One listener for the whole time: an interrupt between two waits must not be missed.
+        let mut interrupt = signal(SignalKind::interrupt())?;
         loop {
             while let Some(record) = follower.poll()? {
                 let line = Line::of(record);
@@ -149,7 +152,7 @@ fn follow(mut follower: Follower, mut tail: Tail, mut screen: Screen) -> Result<
                 return Ok(());
             }
             tokio::select! {
-                interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+                _ = interrupt.recv() => return Ok(()),
                 () = tokio::time::sleep(POLL) => {}
             }
         }

@@ -306,3 +306,168 @@ fn clean(text: &str) -> String {
     };
     text.chars().filter(|c| !is_hidden(*c)).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{EvidenceRecord, Mode, ModeChange, RecipientDecision, Reference, VerdictRecord};
+
+    const PLAIN: Style = Style { width: 130, colour: false };
+
+    fn recipient(to: &str, action: Action, would: Action, reason: Reason) -> RecipientDecision {
+        RecipientDecision { to: to.to_owned(), action, would, reason, consent: None }
+    }
+
+    fn decision(quote: &str) -> Decision {
+        let evidence = EvidenceRecord {
+            quote: quote.to_owned(),
+            place: "subject".to_owned(),
+            rule: "offer.spend".to_owned(),
+            title: String::new(),
+            law: String::new(),
+            weight: 3.0,
+        };
+        Decision {
+            time: "2026-11-23T10:11:12Z".parse().expect("time"),
+            reference: Reference::new(Timestamp::UNIX_EPOCH),
+            mode: Mode::Monitor,
+            client: "127.0.0.1".to_owned(),
+            from: "billing@shop.example".to_owned(),
+            recipients: vec![recipient(
+                "ana@example.com",
+                Action::Forward,
+                Action::Withhold,
+                Reason::ConsentRefused,
+            )],
+            stream: "default".to_owned(),
+            declared: "service".to_owned(),
+            verdict: Some(VerdictRecord {
+                class: "mixed".to_owned(),
+                score: 0.97,
+                language: "en".to_owned(),
+                opt_out_offered: false,
+                evidence: vec![evidence],
+            }),
+            error: None,
+            message_id: String::new(),
+            subject: "Your statement".to_owned(),
+            size: 1,
+        }
+    }
+
+    fn ended(decision: &Decision, result: OutcomeKind) -> Outcome {
+        Outcome {
+            time: decision.time,
+            reference: decision.reference.clone(),
+            result,
+            reply: "451 4.4.2 later".to_owned(),
+            outbound: None,
+            outbound_reply: None,
+            step: Some("connect".to_owned()),
+        }
+    }
+
+    fn entry(decision: Decision, result: Option<OutcomeKind>) -> Entry {
+        let outcome = result.map(|result| ended(&decision, result));
+        let message = Message { decision: Some(decision), outcome, is_lost: false };
+        Entry { number: 0, lines: Vec::new(), fact: Fact::Message(Box::new(message)) }
+    }
+
+    fn shown(decision: Decision, result: Option<OutcomeKind>) -> String {
+        let line = render_line(&entry(decision, result), PLAIN);
+        line.split_whitespace().filter(|word| word.len() != 26).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_line_tells_what_was_decided_and_on_which_words() {
+        assert_eq!(
+            shown(decision("spend £500"), Some(OutcomeKind::Forwarded)),
+            "10:11:12 monitor would withhold billing@shop… > ana@example.com mixed 0.97, opted out \"spend £500\" off…"
+        );
+    }
+
+    #[test]
+    fn every_ending_has_its_word() {
+        let mut withheld = decision("x");
+        withheld.mode = Mode::Enforce;
+        withheld.recipients = vec![
+            recipient("a@x.example", Action::Withhold, Action::Withhold, Reason::AllOrNothing),
+            recipient("b@x.example", Action::Withhold, Action::Withhold, Reason::ConsentExpired),
+        ];
+        let line = shown(withheld.clone(), Some(OutcomeKind::Withheld));
+        assert!(line.starts_with("10:11:12 enforce WITHHOLD "), "{line}");
+        assert!(line.contains("> a@x.example +1 mixed 0.97, consent expired"), "{line}");
+        let mut service = decision("x");
+        service.recipients =
+            vec![recipient("a@x.example", Action::Forward, Action::Forward, Reason::Service)];
+        service.verdict.as_mut().expect("verdict").class = "service".to_owned();
+        let line = shown(service.clone(), Some(OutcomeKind::Forwarded));
+        assert!(line.contains(" forward ") && line.ends_with("service 0.97 Your statement"), "{line}");
+        service.from = String::new();
+        assert!(shown(service.clone(), None).contains(" pending <> > a@x.example"));
+        let line = shown(service.clone(), Some(OutcomeKind::Deferred));
+        assert!(line.contains(" deferred ") && line.contains("connect: 451 4.4.2 later; service"), "{line}");
+        service.verdict = None;
+        service.error = Some("too deep".to_owned());
+        assert!(shown(service, Some(OutcomeKind::Forwarded)).ends_with("no verdict: too deep"));
+    }
+
+    #[test]
+    fn a_turn_of_the_mode_tells_who_and_why() {
+        let change = ModeChange {
+            time: "2026-11-23T10:11:12Z".parse().expect("time"),
+            from: Mode::Monitor,
+            to: Mode::Enforce,
+            reason: "reviewed".to_owned(),
+            by: "root".to_owned(),
+            until: Some("2026-11-23T12:00:00Z".parse().expect("time")),
+        };
+        let entry = Entry { number: 0, lines: Vec::new(), fact: Fact::ModeChange(change) };
+        assert_eq!(
+            render_line(&entry, PLAIN),
+            "10:11:12 -- mode monitor -> enforce until 2026-11-23 12:00Z by root: reviewed"
+        );
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let quotes = [
+            "spend £500 by Friday and get £50 back, and much more of the same",
+            "限时优惠全场五折限时优惠全场五折限时优惠全场五折限时优惠",
+        ];
+        for quote in quotes {
+            for width in 1..220 {
+                let mut decision = decision(quote);
+                decision.from = "用户@例子.example".to_owned();
+                for result in [None, Some(OutcomeKind::Forwarded), Some(OutcomeKind::Rejected)] {
+                    let line = render_line(&entry(decision.clone(), result), Style { width, colour: false });
+                    assert!(line.width() <= width, "{width}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn mail_cannot_steer_the_terminal() {
+        let line = render_line(
+            &entry(decision("\u{1b}[2J\r\n\u{202e}off\u{9b}"), Some(OutcomeKind::Forwarded)),
+            Style { width: 200, colour: false },
+        );
+        assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
+        assert!(line.contains("[2J") && line.contains("off"), "{line:?}");
+    }
+
+    #[test]
+    fn colours_add_no_width_and_end() {
+        let entry = entry(decision("spend £500"), Some(OutcomeKind::Forwarded));
+        let plain = render_line(&entry, PLAIN);
+        let coloured = render_line(&entry, Style { colour: true, ..PLAIN });
+        let mut stripped = String::new();
+        for part in coloured.split('\u{1b}') {
+            stripped
+                .push_str(part.strip_prefix('[').and_then(|p| p.split_once('m')).map_or(part, |(_, t)| t));
+        }
+        assert_eq!(stripped, plain);
+        assert!(coloured.ends_with("\u{1b}[0m"));
+    }
+}
