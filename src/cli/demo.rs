@@ -219,7 +219,9 @@ async fn send_all(relay: SocketAddr) -> Result<Vec<Sent>, DemoError> {
         // The transport ends what it sends with a line end of its own.
         let message = sending.message.strip_suffix(b"\r\n").unwrap_or(sending.message);
         let reply = match mailer.send_raw(&envelope, message).await {
-            Ok(response) => format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" ")),
+            Ok(response) => {
+                format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "))
+            }
             Err(error) => heard(&error),
         };
         sent.push(Sent { sending, reply });

@@ -417,7 +417,7 @@ fn decode_transfer(body: &[u8], encoding: TransferEncoding) -> Vec<u8> {
                 .filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
                 .collect();
             clean.truncate(clean.len() - usize::from(clean.len() % 4 == 1));
-            while clean.len() % 4 != 0 {
+            while !clean.len().is_multiple_of(4) {
                 clean.push(b'=');
             }
             base64_decode(&clean).unwrap_or_else(|| body.to_vec())

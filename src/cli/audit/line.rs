@@ -364,6 +364,10 @@ mod tests {
             outbound: None,
             outbound_reply: None,
             step: Some("connect".to_owned()),
+            error: None,
+            client: None,
+            from: None,
+            recipients: Vec::new(),
         }
     }
 
