@@ -59,7 +59,8 @@ fn check(step: Step, behaviour: Behaviour, names: &str) {
         assert_ne!(outcome["result"], "forwarded", "{outcome:#}");
         assert_eq!(outcome["reply"], reply.text(), "the ledger holds what the mailer heard");
         assert!(outcome["step"].is_string() || outcome["outbound_reply"].is_string(), "{outcome:#}");
-        let decisions = relay.audit().into_iter().filter(|event| event["event"] == "decision").collect::<Vec<_>>();
+        let decisions =
+            relay.audit().into_iter().filter(|event| event["event"] == "decision").collect::<Vec<_>>();
         assert_eq!(decisions.len(), usize::from(heard_at == "dot"), "{decisions:#?}");
         if let Some(decision) = decisions.first() {
             assert_eq!(decision["ref"], outcome["ref"]);
