@@ -3,7 +3,8 @@
 //! text in linear time; how hits make a verdict is `judge`'s business.
 //!
 //! A pattern is a regular expression over folded text (lower case, no accents) with words of our own:
-//! `<money>`, `<pct>`, `<gap>` (up to 40 characters within a sentence), `<g>` (up to 15). It matches
+//! `<money>`, `<pct>`, `<num>`, `<reward>` (an amount, if one follows), `<gap>` (up to 40 characters
+//! within a sentence), `<g>` (up to 15). It matches
 //! whole words only, save in link targets and file names. Every pattern that can be is looked for by a literal that it cannot do without,
 //! all literals at once (Aho-Corasick), so that a segment costs one pass whatever the table's size.
 
@@ -333,7 +334,11 @@ fn compile_pattern(rule: &Rule, written: &str) -> Result<(Regex, Option<Vec<Stri
 
 /// Replaces our own words by the regular expressions they stand for.
 fn expand(written: &str) -> String {
-    const WORDS: [(&str, &str); 7] = [
+    const WORDS: [(&str, &str); 8] = [
+        (
+            "<reward>",
+            r"(?: (?:up to |an? |a further |another |both )*(?:<money>|<pct>|\d+ points)(?: back| off| credit| bonus| cashback)?)?",
+        ),
         (
             "<money>",
             r"(?:(?:[£€$₹¥]|us\$|a\$|s\$|rp\.?|idr|usd|gbp|eur|chf|rm) ?\d[\d.,]*(?: ?(?:k|rb|ribu|jt|juta|m|million|mn))?|\d[\d.,]*(?: ?(?:[£€$]|eur|euros?|gbp|usd|pounds?|dollars?|rupiah|ribu|rb|juta|chf|pence|cents?|p|¢)))",
