@@ -81,6 +81,7 @@ impl Postfix {
              bounce unix - - n - 0 bounce\n\
              defer unix - - n - 0 bounce\n\
              trace unix - - n - 0 bounce\n\
+             proxymap unix - - n - - proxymap\n\
              anvil unix - - n - 1 anvil\n\
              error unix - - n - - error\n\
              retry unix - - n - - error\n\
@@ -96,7 +97,12 @@ impl Postfix {
     }
 
     fn control(&self, command: &str) -> Output {
-        Command::new("postfix").arg("-c").arg(self.dir.path().join("config")).arg(command).output().expect("postfix")
+        Command::new("postfix")
+            .arg("-c")
+            .arg(self.dir.path().join("config"))
+            .arg(command)
+            .output()
+            .expect("postfix")
     }
 
     fn log(&self) -> String {
@@ -107,10 +113,12 @@ impl Postfix {
     fn mailbox(&self, count: usize) -> Vec<Vec<u8>> {
         let new = self.dir.path().join("mail/box/new");
         wait_for(&format!("{count} messages in Postfix's mailbox"), || {
-            let mut files: Vec<PathBuf> =
-                std::fs::read_dir(&new).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
+            let mut files: Vec<PathBuf> = std::fs::read_dir(&new)
+                .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+                .unwrap_or_default();
             files.sort();
-            (files.len() >= count).then(|| files.iter().map(|path| std::fs::read(path).expect("message")).collect())
+            (files.len() >= count)
+                .then(|| files.iter().map(|path| std::fs::read(path).expect("message")).collect())
         })
     }
 }
@@ -134,7 +142,9 @@ fn ready() -> bool {
     let missing: Vec<&str> = [("postfix", "Postfix"), ("swaks", "swaks"), ("python3", "Python")]
         .iter()
         .filter(|(program, _)| {
-            !["/usr/sbin", "/usr/bin", "/usr/local/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
+            !["/usr/sbin", "/usr/bin", "/usr/local/bin"]
+                .iter()
+                .any(|dir| Path::new(dir).join(program).exists())
         })
         .map(|(_, name)| *name)
         .collect();
@@ -157,7 +167,17 @@ fn swaks(address: SocketAddr, to: &str, message: &Path) -> (bool, String) {
     let without = message.with_extension("swaks");
     std::fs::write(&without, text.strip_suffix(b"\r\n").unwrap_or(&text)).expect("write");
     let output = Command::new("swaks")
-        .args(["--server", &address.to_string(), "--helo", "mailer.example", "--from", FROM, "--to", to, "--data"])
+        .args([
+            "--server",
+            &address.to_string(),
+            "--helo",
+            "mailer.example",
+            "--from",
+            FROM,
+            "--to",
+            to,
+            "--data",
+        ])
         .arg(format!("@{}", without.display()))
         .output()
         .expect("swaks");
@@ -187,7 +207,8 @@ fn whole_trip(send: MailerProgram) {
         return;
     }
     let postfix = Postfix::start();
-    let relay = Setup::before(postfix.address).consent(AGREED, "opted_in").consent(REFUSED, "opted_out").start();
+    let relay =
+        Setup::before(postfix.address).consent(AGREED, "opted_in").consent(REFUSED, "opted_out").start();
     let file = |name: &str| {
         let path = relay.dir().join(format!("{name}.eml"));
         std::fs::write(&path, demo_message(name)).expect("message");
@@ -225,14 +246,21 @@ fn whole_trip(send: MailerProgram) {
         assert_eq!(kept, wanted, "{name}: whole in Postfix's mailbox {kept} times");
         let refused = mailbox
             .iter()
-            .filter(|message| message.ends_with(&bytes) && String::from_utf8_lossy(message).contains(&format!("Delivered-To: {REFUSED}")))
+            .filter(|message| {
+                message.ends_with(&bytes)
+                    && String::from_utf8_lossy(message).contains(&format!("Delivered-To: {REFUSED}"))
+            })
             .count();
         let promotional = PROMOTIONAL.contains(name);
         assert_eq!(refused, if promotional { 1 } else { 2 }, "{name} to one who refused");
     }
     for message in &mailbox {
         let text = String::from_utf8_lossy(message);
-        assert_eq!(text.matches("\n\tby relay.example").count() + text.matches(" by relay.example").count(), 1, "{text}");
+        assert_eq!(
+            text.matches("\n\tby relay.example").count() + text.matches(" by relay.example").count(),
+            1,
+            "{text}"
+        );
     }
 }
 

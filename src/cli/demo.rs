@@ -172,13 +172,16 @@ impl Stage {
 
     /// Sends everything in that mode, shows what became of it, and says what is not as it should be.
     async fn act(&mut self, mode: Mode, look: Look) -> Result<Vec<String>, DemoError> {
-        let request = ModeRequest {
-            to: mode,
-            reason: format!("the demo shows {mode} mode"),
-            by: "consentry demo".to_owned(),
-            hold: None,
-        };
-        let _: ModeAnswer = self.control.post("/v1/mode", &request).await?;
+        let now: ModeAnswer = self.control.get("/v1/mode").await?;
+        if now.mode != mode {
+            let request = ModeRequest {
+                to: mode,
+                reason: format!("the demo shows {mode} mode"),
+                by: "consentry demo".to_owned(),
+                hold: None,
+            };
+            let _: ModeAnswer = self.control.post("/v1/mode", &request).await?;
+        }
         let audited = ledger::end(&self.audit_directory())?;
         let delivered = self.sink.delivered()?.len();
         let sent = send_all(self.address()).await?;
@@ -219,7 +222,9 @@ async fn send_all(relay: SocketAddr) -> Result<Vec<Sent>, DemoError> {
         // The transport ends what it sends with a line end of its own.
         let message = sending.message.strip_suffix(b"\r\n").unwrap_or(sending.message);
         let reply = match mailer.send_raw(&envelope, message).await {
-            Ok(response) => format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" ")),
+            Ok(response) => {
+                format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "))
+            }
             Err(error) => heard(&error),
         };
         sent.push(Sent { sending, reply });

@@ -258,9 +258,7 @@ fn finished<T>(
     result: Result<Result<T, lettre::transport::smtp::Error>, tokio::time::error::Elapsed>,
     observed: &Observed,
 ) -> Result<T, OutboundError> {
-    result
-        .map_err(|_| failed(step, Cause::Silent))?
-        .map_err(|error| failed(step, cause(&error, observed)))
+    result.map_err(|_| failed(step, Cause::Silent))?.map_err(|error| failed(step, cause(&error, observed)))
 }
 
 fn cause(error: &lettre::transport::smtp::Error, observed: &Observed) -> Cause {

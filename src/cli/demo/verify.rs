@@ -50,7 +50,11 @@ pub fn differences(expected: &[&Sending], delivered: &[Delivered]) -> Vec<String
 pub fn undecided(sendings: &[Sending], decisions: &[Decision]) -> Vec<String> {
     let mut differences = Vec::new();
     if sendings.len() != decisions.len() {
-        differences.push(format!("{} messages, but {} decisions in the ledger", sendings.len(), decisions.len()));
+        differences.push(format!(
+            "{} messages, but {} decisions in the ledger",
+            sendings.len(),
+            decisions.len()
+        ));
     }
     for (sending, decision) in sendings.iter().zip(decisions) {
         let would = decision.recipients.iter().all(|one| one.would == Action::Forward);
