@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::consent::moment::{self, DayEdge};
 use crate::consent::table::REFUSAL;
 use crate::consent::{NewRecord, Purpose, Status, StoreOptions};
+use crate::control::consent::Answer;
 use crate::smtp::Address;
 
 use backend::Backend;
@@ -163,6 +164,13 @@ pub enum ListFormat {
     Jsonl,
 }
 
+/// What came of `grant` or `refuse`.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    record: u64,
+    now: &'a Answer,
+}
+
 /// Why a command failed, and its exit code.
 struct Failure {
     code: u8,
@@ -238,7 +246,7 @@ async fn record(backend: &Backend, args: FactArgs, status: Status, basis: String
     let recorded = backend.record(vec![fact]).await?;
     let answer = backend.answer(&address, &purpose).await?;
     if style.is_json() {
-        println!("{}", json(&serde_json::json!({ "recorded": recorded.first, "now": answer })));
+        println!("{}", json(&Outcome { record: recorded.first, now: &answer }));
     } else {
         print!("{}", show::recorded(recorded.first, &answer, style));
     }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Once, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::record::{Purpose, Status};
 use super::standing::Fact;
@@ -84,6 +84,13 @@ pub trait ConsentIndex: Send + Sync {
     fn close(self: Box<Self>) -> Result<(), IndexError>;
 }
 
+impl IndexError {
+    /// sled has no kind for this, only words.
+    fn is_lock(&self) -> bool {
+        matches!(self, Self::Failed(text) if text.contains("could not acquire lock"))
+    }
+}
+
 impl IndexKey {
     /// The key for an address and a purpose. Neither can hold a zero byte, which parts them.
     pub fn new(address: &AddressKey, purpose: &Purpose) -> Self {
@@ -117,6 +124,8 @@ const FORMAT: u8 = 1;
 const FLUSH_EVERY_MS: u64 = 1_000;
 /// After a panic in its background thread sled's destructor waits for ever; we wait this long.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
+/// How long an opening waits for the lock that an earlier handle of ours is about to release.
+const LOCK_TIME: Duration = Duration::from_secs(3);
 
 impl SledIndex {
     /// Opens or creates the database in `dir`.
@@ -129,8 +138,17 @@ impl SledIndex {
             .cache_capacity(cache_bytes)
             .mode(sled::Mode::LowSpace)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
-        let db = contained(|| config.open())?;
-        Ok(Self { db: Some(db), file: dir.join("db") })
+        let started = Instant::now();
+        loop {
+            match contained(|| config.open()) {
+                Ok(db) => return Ok(Self { db: Some(db), file: dir.join("db") }),
+                // sled's threads may hold the lock for a moment after a database was closed.
+                Err(error) if error.is_lock() && started.elapsed() < LOCK_TIME => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn db(&self) -> Result<&sled::Db, IndexError> {
@@ -230,10 +248,8 @@ fn contained<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError>
     CONTAINED.set(false);
     match outcome {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error @ (sled::Error::Corruption { .. } | sled::Error::ReportableBug(_)))) => {
-            Err(IndexError::Damaged(error.to_string()))
-        }
-        Ok(Err(error)) => Err(IndexError::Failed(error.to_string())),
+        Ok(Err(error @ sled::Error::Io(_))) => Err(IndexError::Failed(error.to_string())),
+        Ok(Err(error)) => Err(IndexError::Damaged(error.to_string())),
         Err(panic) => Err(IndexError::Damaged(panic_text(panic.as_ref()))),
     }
 }
@@ -378,6 +394,12 @@ mod tests {
             (Ok(true), Ok(false), Ok(false))
         );
         assert_eq!((index.count(), index.position()), (Ok(2), Ok(Some(position(3)))));
+    }
+
+    #[test]
+    fn a_panic_in_the_database_is_an_error() {
+        let outcome = contained::<()>(|| panic!("page {} is\nmissing", 7));
+        assert_eq!(outcome, Err(IndexError::Damaged("page 7 is".to_owned())));
     }
 
     #[test]

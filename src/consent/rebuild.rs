@@ -2,10 +2,14 @@
 //! unclean stop, and makes it anew when it is missing, damaged or belongs to another ledger.
 //!
 //! The state directory holds `consent/` (the ledger), `consent.index/` (the index) and, while the
-//! index is open, the file `consent.index.open`; finding that file at opening means that the last
-//! stop was not clean. A damaged index is kept as `consent.index.damaged-<time>`, only the newest.
+//! index is closed, `consent.index.closed` with a digest of its files. At opening that file must be
+//! there and the digest must be right; otherwise the index was not closed cleanly, or was changed
+//! since (sled reads past some damage without a word), and is held against the ledger. An index that
+//! cannot be read is kept as `consent.index.damaged-<time>`, only the newest.
 
-use std::io;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -84,17 +88,22 @@ impl Place {
     /// # Errors
     /// [`ConsentError`] when the ledger cannot be read or a new index cannot be made either.
     pub fn open(&self, records: u64) -> Result<Box<dyn ConsentIndex>, ConsentError> {
-        let was_open = self.mark_open()?;
+        let is_sound = self.unseal()?;
         if self.index_dir().exists() {
-            match self.attach(records, was_open) {
+            match self.attach(records, is_sound) {
                 Ok(index) => return Ok(index),
                 Err(Unusable::Ledger(error)) => return Err(error),
-                Err(Unusable::Index(error)) => {
+                Err(Unusable::Index(error @ IndexError::Damaged(_))) => {
                     let aside = self.move_aside()?;
                     tracing::warn!(
                         reason = %error, moved_to = %aside.display(), records,
-                        "the consent index could not be used: building it anew from the ledger"
+                        "the consent index is damaged: building it anew from the ledger"
                     );
+                }
+                Err(Unusable::Index(error)) => {
+                    // Not kept: on a full disk its space is what the new one needs.
+                    self.remove()?;
+                    tracing::warn!(reason = %error, records, "the consent index is built anew from the ledger");
                 }
                 Err(Unusable::Differs(reason)) => {
                     self.remove()?;
@@ -113,11 +122,13 @@ impl Place {
     /// [`ConsentError`] when not everything is known to be on disk; the next opening checks it.
     pub fn close(&self, index: Box<dyn ConsentIndex>) -> Result<(), ConsentError> {
         index.close().map_err(ConsentError::Index)?;
-        let mark = self.mark();
-        std::fs::remove_file(&mark).map_err(|source| ConsentError::file("remove", &mark, source))
+        let seal = self.seal();
+        let digest = digest(&self.index_dir())
+            .map_err(|source| ConsentError::file("read", &self.index_dir(), source))?;
+        std::fs::write(&seal, digest).map_err(|source| ConsentError::file("write", &seal, source))
     }
 
-    fn attach(&self, records: u64, was_open: bool) -> Result<Box<dyn ConsentIndex>, Unusable> {
+    fn attach(&self, records: u64, is_sound: bool) -> Result<Box<dyn ConsentIndex>, Unusable> {
         let index = (self.open_index)(&self.index_dir())?;
         let next = match index.position()? {
             Some(position) => {
@@ -130,8 +141,11 @@ impl Place {
         if added > 0 {
             tracing::info!(records = added, "the consent index caught up with the ledger");
         }
-        if was_open {
-            tracing::info!(records, "the last stop was not clean: checking the consent index");
+        if !is_sound {
+            tracing::info!(
+                records,
+                "the consent index was not closed cleanly: checking it against the ledger"
+            );
             self.check(index.as_ref())?;
         }
         Ok(index)
@@ -195,7 +209,14 @@ impl Place {
     }
 
     fn build(&self) -> Result<Box<dyn ConsentIndex>, ConsentError> {
-        let index = (self.open_index)(&self.index_dir()).map_err(ConsentError::Index)?;
+        let dir = self.index_dir();
+        // The index names people: only our own user may read it.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(|source| ConsentError::file("create", &dir, source))?;
+        let index = (self.open_index)(&dir).map_err(ConsentError::Index)?;
         match self.catch_up(index.as_ref(), 0) {
             Ok(records) => {
                 if records > 0 {
@@ -215,21 +236,23 @@ impl Place {
         self.state_dir.join("consent.index")
     }
 
-    fn mark(&self) -> PathBuf {
-        self.state_dir.join("consent.index.open")
+    fn seal(&self) -> PathBuf {
+        self.state_dir.join("consent.index.closed")
     }
 
-    /// Notes on disk that the index is open; true when it was already noted.
-    fn mark_open(&self) -> Result<bool, ConsentError> {
-        let mark = self.mark();
-        let failed = |source| ConsentError::file("create", &mark, source);
-        match std::fs::File::options().write(true).create_new(true).open(&mark) {
-            Ok(file) => file.sync_all().map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
+    /// Takes the note of the last clean stop away, for good, and tells whether it was right.
+    fn unseal(&self) -> Result<bool, ConsentError> {
+        let seal = self.seal();
+        let failed = |source| ConsentError::file("remove", &seal, source);
+        let noted = match std::fs::read(&seal) {
+            Ok(noted) => noted,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(failed(error)),
-        }
+        };
+        let is_sound = digest(&self.index_dir()).is_ok_and(|digest| digest.as_bytes() == noted);
+        std::fs::remove_file(&seal).map_err(failed)?;
         std::fs::File::open(&self.state_dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
-        Ok(false)
+        Ok(is_sound)
     }
 
     fn move_aside(&self) -> Result<PathBuf, ConsentError> {
@@ -260,6 +283,33 @@ impl Place {
 pub fn parse(line: &ledger::Record) -> Result<Record, ConsentError> {
     serde_json::from_slice(&line.line)
         .map_err(|error| ConsentError::BadRecord { record: line.number, reason: error.to_string() })
+}
+
+/// A digest of the index's files, against accidents and not against malice. It may differ between
+/// versions of the compiler: then the index is checked once.
+fn digest(dir: &Path) -> io::Result<String> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    let mut hasher = DefaultHasher::new();
+    let mut chunk = vec![0; 256 * 1024];
+    for path in paths {
+        path.file_name().hash(&mut hasher);
+        let mut file = std::fs::File::open(path)?;
+        loop {
+            let read = file.read(&mut chunk)?;
+            if read == 0 {
+                break;
+            }
+            hasher.write(&chunk[..read]);
+        }
+    }
+    Ok(format!("{:016x}\n", hasher.finish()))
 }
 
 fn remove_all(path: &Path) -> io::Result<()> {

@@ -128,100 +128,51 @@ mod tests {
         Fact { status, at, until, record }
     }
 
+    /// What holds at the time 100, the record that decides, and whether it has expired.
+    fn holds(facts: &[Fact]) -> (Status, Option<u64>, bool) {
+        let standing = standing(facts, 100);
+        (standing.status, standing.record, standing.expired)
+    }
+
     #[test]
-    fn the_rules_case_by_case() {
-        use Status::{OptedIn, OptedOut, SoftOptIn, Unknown};
-        let cases: &[(&str, &[Fact], Status, bool, Option<u64>)] = &[
-            ("no record", &[], Unknown, false, None),
-            ("a grant", &[fact(OptedIn, 10, None, 0)], OptedIn, false, Some(0)),
-            (
-                "a later refusal",
-                &[fact(OptedIn, 10, None, 0), fact(OptedOut, 20, None, 1)],
-                OptedOut,
-                false,
-                Some(1),
-            ),
-            (
-                "a grant after the refusal",
-                &[fact(OptedOut, 10, None, 0), fact(OptedIn, 20, None, 1)],
-                OptedIn,
-                false,
-                Some(1),
-            ),
-            (
-                "an older grant arriving late",
-                &[fact(OptedOut, 20, None, 0), fact(OptedIn, 10, None, 1)],
-                OptedOut,
-                false,
-                Some(0),
-            ),
-            (
-                "an older refusal arriving late",
-                &[fact(OptedIn, 20, None, 0), fact(OptedOut, 10, None, 1)],
-                OptedIn,
-                false,
-                Some(0),
-            ),
-            (
-                "refused and granted at once",
-                &[fact(OptedOut, 20, None, 0), fact(OptedIn, 20, None, 1)],
-                OptedOut,
-                false,
-                Some(0),
-            ),
-            (
-                "granted and refused at once",
-                &[fact(OptedIn, 20, None, 0), fact(OptedOut, 20, None, 1)],
-                OptedOut,
-                false,
-                Some(1),
-            ),
-            (
-                "full and soft grant at once",
-                &[fact(OptedIn, 20, None, 0), fact(SoftOptIn, 20, None, 1)],
-                SoftOptIn,
-                false,
-                Some(1),
-            ),
-            ("a grant that ends later", &[fact(OptedIn, 10, Some(101), 0)], OptedIn, false, Some(0)),
-            ("a grant that ends now", &[fact(OptedIn, 10, Some(100), 0)], Unknown, true, Some(0)),
-            (
-                "an expired grant does not revive an older one",
-                &[fact(OptedIn, 10, None, 0), fact(OptedIn, 20, Some(30), 1)],
-                Unknown,
-                true,
-                Some(1),
-            ),
-            (
-                "a refusal does not end by itself",
-                &[fact(OptedOut, i64::MIN, None, 0)],
-                OptedOut,
-                false,
-                Some(0),
-            ),
-            (
-                "a refusal that says when it ends revives no grant",
-                &[fact(OptedIn, 10, None, 0), fact(OptedOut, 20, Some(30), 1)],
-                Unknown,
-                true,
-                Some(1),
-            ),
-            (
-                "the same fact twice",
-                &[fact(OptedIn, 10, None, 0), fact(OptedIn, 10, None, 1)],
-                OptedIn,
-                false,
-                Some(0),
-            ),
-        ];
-        for (name, facts, status, expired, record) in cases {
-            let standing = standing(facts, 100);
+    fn the_newest_fact_holds_whatever_the_order_of_arrival() {
+        use Status::{OptedIn, OptedOut, Unknown};
+        assert_eq!(holds(&[]), (Unknown, None, false));
+        assert_eq!(holds(&[fact(OptedIn, 10, None, 0)]), (OptedIn, Some(0), false));
+        for (older, newer) in [(OptedIn, OptedOut), (OptedOut, OptedIn)] {
+            assert_eq!(holds(&[fact(older, 10, None, 0), fact(newer, 20, None, 1)]), (newer, Some(1), false));
+            assert_eq!(holds(&[fact(newer, 20, None, 0), fact(older, 10, None, 1)]), (newer, Some(0), false));
+        }
+    }
+
+    #[test]
+    fn at_the_same_time_the_more_careful_fact_holds() {
+        use Status::{OptedIn, OptedOut, SoftOptIn};
+        for (careful, careless) in [(OptedOut, OptedIn), (OptedOut, SoftOptIn), (SoftOptIn, OptedIn)] {
+            let first = [fact(careful, 20, None, 0), fact(careless, 20, None, 1)];
+            let second = [fact(careless, 20, None, 0), fact(careful, 20, None, 1)];
             assert_eq!(
-                (standing.status, standing.expired, standing.record),
-                (*status, *expired, *record),
-                "{name}"
+                (holds(&first), holds(&second)),
+                ((careful, Some(0), false), (careful, Some(1), false))
             );
         }
+        let ends_sooner = [fact(OptedIn, 20, None, 0), fact(OptedIn, 20, Some(30), 1)];
+        assert_eq!(holds(&ends_sooner), (Status::Unknown, Some(1), true));
+        let ends_later = [fact(OptedOut, 20, Some(30), 0), fact(OptedOut, 20, None, 1)];
+        assert_eq!(holds(&ends_later), (OptedOut, Some(1), false));
+        let twice = [fact(OptedIn, 20, None, 0), fact(OptedIn, 20, None, 1)];
+        assert_eq!(holds(&twice), (OptedIn, Some(0), false));
+    }
+
+    #[test]
+    fn what_has_ended_is_unknown_and_revives_nothing_older() {
+        use Status::{OptedIn, OptedOut, Unknown};
+        assert_eq!(holds(&[fact(OptedIn, 10, Some(101), 0)]), (OptedIn, Some(0), false));
+        assert_eq!(holds(&[fact(OptedIn, 10, Some(100), 0)]), (Unknown, Some(0), true));
+        let older = fact(OptedIn, 10, None, 0);
+        assert_eq!(holds(&[older, fact(OptedIn, 20, Some(30), 1)]), (Unknown, Some(1), true));
+        assert_eq!(holds(&[older, fact(OptedOut, 20, Some(30), 1)]), (Unknown, Some(1), true));
+        assert_eq!(holds(&[fact(OptedOut, i64::MIN, None, 0)]), (OptedOut, Some(0), false));
     }
 
     fn any_fact() -> impl Strategy<Value = Fact> {

@@ -5,7 +5,9 @@
 //! and when. A grant must say when it was given; an old list without times would otherwise overturn
 //! every refusal that came after it.
 
-use std::io::{self, BufRead, Cursor, Read, Write};
+mod csv_rows;
+
+use std::io::{self, BufRead, Read, Write};
 
 use serde::Deserialize;
 
@@ -13,6 +15,7 @@ use super::moment::{self, DayEdge};
 use super::record::{NewRecord, Purpose, Status};
 use super::store::Numbered;
 use crate::smtp::Address;
+use csv_rows::CsvRows;
 
 /// How a list is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ pub struct Rows<R> {
 }
 
 enum Source<R> {
-    Csv { reader: csv::Reader<io::Chain<Cursor<Vec<u8>>, R>>, columns: Vec<String>, failed: bool },
+    Csv(CsvRows<R>),
     JsonLines { input: R, line: u64 },
 }
 
@@ -107,23 +110,10 @@ const MAX_LINE: u64 = 256 * 1024;
 /// # Errors
 /// [`TableError`] when the header is not one of ours or the file cannot be read. A row that is at fault
 /// is not an error of the list: see [`Row::fact`].
-pub fn read<R: BufRead>(mut input: R, format: Format, set_by: &str) -> Result<Rows<R>, TableError> {
+pub fn read<R: BufRead>(input: R, format: Format, set_by: &str) -> Result<Rows<R>, TableError> {
     let source = match format {
         Format::JsonLines => Source::JsonLines { input, line: 0 },
-        Format::Csv => {
-            let mut header = Vec::new();
-            input.by_ref().take(MAX_LINE).read_until(b'\n', &mut header)?;
-            let text = header.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&header).to_vec();
-            let delimiter = delimiter(&text);
-            let columns = columns(&text, delimiter)?;
-            let reader = csv::ReaderBuilder::new()
-                .delimiter(delimiter)
-                .has_headers(true)
-                .flexible(true)
-                .trim(csv::Trim::All)
-                .from_reader(Cursor::new(text).chain(input));
-            Source::Csv { reader, columns, failed: false }
-        }
+        Format::Csv => Source::Csv(CsvRows::new(input)?),
     };
     Ok(Rows { source, set_by: set_by.to_owned() })
 }
@@ -175,13 +165,9 @@ impl<R: BufRead> Iterator for Rows<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (line, cells) = match &mut self.source {
-            Source::Csv { failed: true, .. } => return None,
-            Source::Csv { reader, columns, failed } => match next_csv(reader, columns) {
+            Source::Csv(rows) => match rows.next() {
                 Ok(next) => next?,
-                Err(error) => {
-                    *failed = true;
-                    return Some(Err(error.into()));
-                }
+                Err(error) => return Some(Err(error.into())),
             },
             Source::JsonLines { input, line } => match next_json(input, line) {
                 Ok(next) => next?,
@@ -194,38 +180,28 @@ impl<R: BufRead> Iterator for Rows<R> {
 
 type NextRow = Option<(u64, Result<Cells, String>)>;
 
-fn next_csv<R: Read>(reader: &mut csv::Reader<R>, columns: &[String]) -> io::Result<NextRow> {
-    let mut record = csv::ByteRecord::new();
-    if !reader.read_byte_record(&mut record)? {
+/// One line with its end, cut at [`MAX_LINE`]; `None` at the end of the input.
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut text = Vec::new();
+    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut text)? == 0 {
         return Ok(None);
     }
-    let line = record.position().map_or(0, csv::Position::line);
-    if record.len() != columns.len() {
-        let reason = format!("the row has {} columns where the header has {}", record.len(), columns.len());
-        return Ok(Some((line, Err(reason))));
+    if text.len() as u64 == MAX_LINE && text.last() != Some(&b'\n') {
+        skip_line(input)?;
     }
-    let mut cells = Cells::default();
-    for (column, cell) in columns.iter().zip(&record) {
-        let Ok(text) = std::str::from_utf8(cell) else {
-            return Ok(Some((line, Err(format!("the {column} is not valid UTF-8")))));
-        };
-        if let Some(place) = cells.place(column) {
-            *place = Some(text.to_owned());
-        }
-    }
-    Ok(Some((line, Ok(cells))))
+    Ok(Some(text))
+}
+
+fn too_long() -> String {
+    format!("the row is longer than {} KiB", MAX_LINE / 1024)
 }
 
 fn next_json(input: &mut impl BufRead, line: &mut u64) -> io::Result<NextRow> {
     loop {
-        let mut text = Vec::new();
-        if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut text)? == 0 {
-            return Ok(None);
-        }
+        let Some(text) = read_line(input)? else { return Ok(None) };
         *line += 1;
-        if text.len() as u64 == MAX_LINE && text.last() != Some(&b'\n') {
-            skip_line(input)?;
-            return Ok(Some((*line, Err(format!("the line is longer than {} KiB", MAX_LINE / 1024)))));
+        if text.len() as u64 >= MAX_LINE {
+            return Ok(Some((*line, Err(too_long()))));
         }
         let text = if *line == 1 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text) } else { &text };
         let text = text.trim_ascii();
@@ -255,36 +231,6 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
         if ended {
             return Ok(());
         }
-    }
-}
-
-/// Spreadsheets write semicolons where the comma is the decimal sign.
-fn delimiter(header: &[u8]) -> u8 {
-    [b',', b';', b'\t'].into_iter().find(|delimiter| header.contains(delimiter)).unwrap_or(b',')
-}
-
-fn columns(header: &[u8], delimiter: u8) -> Result<Vec<String>, TableError> {
-    let mut record = csv::StringRecord::new();
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(false)
-        .trim(csv::Trim::All)
-        .from_reader(header);
-    if !reader.read_record(&mut record).map_err(io::Error::from)? {
-        return Err(TableError::Empty);
-    }
-    let columns: Vec<String> = record.iter().map(str::to_lowercase).collect();
-    for (place, column) in columns.iter().enumerate() {
-        if !COLUMNS.contains(&column.as_str()) {
-            return Err(TableError::UnknownColumn(column.chars().take(60).collect()));
-        }
-        if columns[..place].contains(column) {
-            return Err(TableError::RepeatedColumn(column.clone()));
-        }
-    }
-    match ["address", "status", "source"].into_iter().find(|needed| !columns.iter().any(|c| c == needed)) {
-        Some(missing) => Err(TableError::MissingColumn(missing)),
-        None => Ok(columns),
     }
 }
 
@@ -372,6 +318,17 @@ mod tests {
             rows(text, Format::Csv),
             [(2, Ok("ana@example.com opted in".to_owned())), (5, Ok("bo@example.com opted out".to_owned()))]
         );
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_spoils_one_row_only() {
+        let text = "address,status,source\na@x.example,opted_out,5\" pipe\n\
+            b@x.example,opted_out,\"x\"\"\n\ny\"\nc@x.example,opted_out,\"s\"\" s\"\n\
+            \"d@x.example,opted_out,s\n\ne@x.example,opted_out,s";
+        let all = rows(text, Format::Csv);
+        assert_eq!(all.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 6, 7, 9]);
+        let faults = faults(text, Format::Csv);
+        assert_eq!(faults.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 7], "{faults:?}");
     }
 
     #[test]

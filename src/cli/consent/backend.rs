@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::consent::{ConsentError, ConsentStore, NewRecord, Numbered, Page, Purpose, StoreOptions};
 use crate::control::consent::{Answer, MAX_PAGE, Recorded, answer};
 use crate::control::{Client, ControlError};
+use crate::ledger::LedgerError;
 use crate::smtp::Address;
 
 use super::Failure;
@@ -33,15 +34,17 @@ impl Backend {
         }
         match ConsentStore::open(state_dir, options) {
             Ok(store) => Ok(Self::Store(Box::new(store))),
-            Err(error) if error.is_locked() => Err(Failure::new(
-                super::TEMPORARY,
-                format!(
-                    "another process has the consent records in {} open, but no relay answers on its control \
-                     socket: if the relay is just starting or stopping, try again; otherwise look for that \
-                     process ({error})",
-                    state_dir.display()
-                ),
-            )),
+            Err(ConsentError::Ledger(LedgerError::Locked { pid, .. })) => {
+                let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+                Err(Failure::new(
+                    super::TEMPORARY,
+                    format!(
+                        "{holder} has the consent records in {} open, but no relay answers there on its control \
+                         socket: if it is just starting or stopping, or is another consent command, try again",
+                        state_dir.display()
+                    ),
+                ))
+            }
             Err(error) => Err(error.into()),
         }
     }

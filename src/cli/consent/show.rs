@@ -112,7 +112,7 @@ fn status_line(standing: &Standing, style: Style) -> String {
     match (standing.recorded, standing.until) {
         (None, _) => style.status(Status::Unknown, "unknown") + " (no record)",
         (Some(recorded), Some(until)) if standing.expired => {
-            style.status(Status::Unknown, "unknown") + &format!(" ({recorded}{since} ended {})", time(until))
+            style.status(Status::Unknown, "unknown") + &format!(" ({recorded}{since}, ended {})", time(until))
         }
         (Some(recorded), Some(until)) => {
             style.status(recorded, &recorded.to_string()) + &since + &format!(" until {}", time(until))

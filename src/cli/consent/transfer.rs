@@ -51,7 +51,8 @@ pub async fn import(args: &ImportArgs, backend: &Backend, user: &str, style: Sty
             Ok(row) => row,
             Err(error) => {
                 batch.send(backend, &mut summary).await?;
-                let told = format!("{name}: {error}; {} records went in before that", summary.recorded);
+                let told =
+                    format!("{name}: {error}; {} went in before that", counted(summary.recorded, "record"));
                 return Err(Failure::new(NO_INPUT, told));
             }
         };
@@ -125,7 +126,11 @@ impl Batch {
                 let Failure { code, text } = failure;
                 Err(Failure::new(
                     code,
-                    format!("{text}; {} records of {} had gone in by then", summary.recorded, summary.file),
+                    format!(
+                        "{text}; {} of {} had gone in by then",
+                        counted(summary.recorded, "record"),
+                        summary.file
+                    ),
                 ))
             }
         }
@@ -136,13 +141,17 @@ fn report(summary: &Summary, style: Style) -> Result<(), Failure> {
     if style.is_json() {
         println!("{}", super::json(summary));
     } else {
-        println!("{} records went in from {}", summary.recorded, summary.file);
+        println!("{} went in from {}", counted(summary.recorded, "record"), summary.file);
     }
-    match summary.bad_rows {
-        0 => Ok(()),
-        1 => Err(Failure::new(BAD_DATA, format!("1 row of {} was bad and stayed out", summary.file))),
-        bad => Err(Failure::new(BAD_DATA, format!("{bad} rows of {} were bad and stayed out", summary.file))),
+    if summary.bad_rows == 0 {
+        return Ok(());
     }
+    let bad = counted(summary.bad_rows, "bad row");
+    Err(Failure::new(BAD_DATA, format!("{bad} of {} stayed out", summary.file)))
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn by_extension(path: &Path) -> Option<Format> {
