@@ -92,9 +92,16 @@ fn what_is_no_single_json_object_is_refused_and_leaves_no_trace() {
     let dir = tempfile::tempdir().expect("directory");
     let (ledger, _) = open(dir.path());
     let long = format!(r#"{{"x":"{}"}}"#, "x".repeat(MAX_LINE)).into_bytes();
-    for bad in
-        [b"".to_vec(), b"x".to_vec(), b"{".to_vec(), b"{\"a\":\n1}".to_vec(), b"{\"a\":1}\n".to_vec(), long]
-    {
+    for bad in [
+        b"".to_vec(),
+        b"x".to_vec(),
+        b"{".to_vec(),
+        b"{x}".to_vec(),
+        b"{} {}".to_vec(),
+        b"{\"a\":\n1}".to_vec(),
+        b"{\"a\":1}\n".to_vec(),
+        long,
+    ] {
         let error = ledger.append_blocking(bad).expect_err("refused");
         assert!(matches!(error, LedgerError::BadLine { .. }), "{error}");
     }

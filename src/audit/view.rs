@@ -50,7 +50,8 @@ pub struct Message {
     pub decision: Option<Decision>,
     /// What became of it; none while it is under way, or when the relay was killed meanwhile.
     pub outcome: Option<Outcome>,
-    /// A relay started after the decision without an outcome before: the message's fate is unknown.
+    /// A relay started or ended after the decision without an outcome before: none will come, and the
+    /// message's fate is unknown.
     pub is_lost: bool,
 }
 
@@ -91,18 +92,9 @@ impl Pairing {
                 Vec::new()
             }
             Some(Event::Outcome(outcome)) => vec![self.close(outcome, line.number, line.text)],
-            Some(Event::Started(started)) => {
-                let mut entries = self.take_open();
-                for entry in &mut entries {
-                    if let Fact::Message(message) = &mut entry.fact {
-                        message.is_lost = true;
-                    }
-                }
-                entries.push(entry(Fact::Started(started)));
-                entries
-            }
+            Some(Event::Started(started)) => self.lose_open(entry(Fact::Started(started))),
+            Some(Event::Stopped(stopped)) => self.lose_open(entry(Fact::Stopped(stopped))),
             Some(Event::ModeChange(change)) => vec![entry(Fact::ModeChange(change))],
-            Some(Event::Stopped(stopped)) => vec![entry(Fact::Stopped(stopped))],
             None => vec![entry(Fact::Unreadable)],
         }
     }
@@ -112,9 +104,16 @@ impl Pairing {
         self.open.iter().map(|(_, entry)| entry)
     }
 
-    /// Gives the messages without an outcome and forgets them.
-    pub fn take_open(&mut self) -> Vec<Entry> {
-        self.open.drain(..).map(|(_, entry)| entry).collect()
+    /// What is open when a relay starts or has ended gets no outcome any more.
+    fn lose_open(&mut self, then: Entry) -> Vec<Entry> {
+        let mut entries: Vec<_> = self.open.drain(..).map(|(_, entry)| entry).collect();
+        for entry in &mut entries {
+            if let Fact::Message(message) = &mut entry.fact {
+                message.is_lost = true;
+            }
+        }
+        entries.push(then);
+        entries
     }
 
     fn close(&mut self, outcome: Outcome, number: u64, text: Vec<u8>) -> Entry {

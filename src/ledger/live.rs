@@ -30,6 +30,8 @@ pub(super) struct Live {
     records: u64,
     /// Durable bytes of the file.
     len: u64,
+    /// A refused rotation was logged.
+    is_overdue: bool,
     /// The last durable bytes, a page at most.
     tail: Vec<u8>,
     day: Date,
@@ -62,8 +64,20 @@ impl Live {
         }
         let Found { first, records, len, day } = found;
         let dir = dir.to_owned();
-        let mut live =
-            Self { dir, path, options, disk, file: None, fault: None, first, records, len, tail, day };
+        let mut live = Self {
+            dir,
+            path,
+            options,
+            disk,
+            file: None,
+            fault: None,
+            first,
+            records,
+            len,
+            is_overdue: false,
+            tail,
+            day,
+        };
         live.ready()?;
         Ok(live)
     }
@@ -122,7 +136,13 @@ impl Live {
     fn repair(&mut self) -> Result<(), LedgerError> {
         let refused = |source| LedgerError::io("take back a failed write to", &self.path, source);
         match (self.fault, self.file.as_mut()) {
-            (Some(Fault::Write), Some(file)) => file.set_len(self.len).map_err(refused)?,
+            (Some(Fault::Write), Some(file)) => {
+                file.set_len(self.len).map_err(refused)?;
+                if let Err(source) = file.sync() {
+                    self.fault = Some(Fault::Sync);
+                    return Err(refused(source));
+                }
+            }
             (Some(Fault::Sync), _) => {
                 // A new file description, so that its first fsync reports anew, and the page that
                 // durable lines share with the failed ones written again from memory.
@@ -153,9 +173,13 @@ impl Live {
         let segment = files::segment_path(&self.dir, self.first, self.day);
         if let Err(error) = self.disk.rename(&self.path, &segment) {
             // Appending is what must go on; the next commit tries to rotate again.
-            tracing::warn!(file = %self.path.display(), %error, "the ledger could not be rotated");
+            if !self.is_overdue {
+                tracing::warn!(file = %self.path.display(), %error, "the ledger could not be rotated");
+            }
+            self.is_overdue = true;
             return Ok(());
         }
+        self.is_overdue = false;
         self.file = None;
         self.first += self.records;
         self.records = 0;

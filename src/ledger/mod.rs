@@ -133,7 +133,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::BadLine`] for what is no single JSON object, [`LedgerError::Io`] when the disk
-    /// refuses: then the line is not in the ledger, and later calls work again once the cause is gone.
+    /// refuses: then the line is taken back out of the ledger (should the machine lose power within
+    /// that moment, it may stand there), and later calls work again once the cause is gone.
     pub async fn append(&self, line: Vec<u8>) -> Result<u64, LedgerError> {
         Ok(self.append_all(vec![line]).await?.start)
     }
@@ -208,16 +209,18 @@ impl Drop for Shared {
 }
 
 /// JSON text never holds a raw control character (RFC 8259, section 7), so refusing them keeps
-/// newlines out and lets a NUL mark what a power cut left unwritten.
+/// newlines out and lets a NUL mark what a power cut left unwritten. What the repair after a crash
+/// would take for a torn line must not get in.
 fn check_line(line: &[u8]) -> Result<(), LedgerError> {
     if line.len() > MAX_LINE {
         return Err(LedgerError::BadLine { why: "is longer than 1 MiB" });
     }
-    if line.first() != Some(&b'{') || line.last() != Some(&b'}') {
-        return Err(LedgerError::BadLine { why: "is no JSON object" });
-    }
     if line.iter().any(u8::is_ascii_control) {
         return Err(LedgerError::BadLine { why: "holds a newline or another control character" });
+    }
+    let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    if line.first() != Some(&b'{') || line.last() != Some(&b'}') || !is_json {
+        return Err(LedgerError::BadLine { why: "is no JSON object" });
     }
     Ok(())
 }

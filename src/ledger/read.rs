@@ -1,13 +1,19 @@
 //! Reading a ledger in order, over all segments and the live file, without the writer's lock and
 //! also while it writes and rotates.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, CHUNK};
 use super::{LedgerError, MAX_LINE};
+
+/// Lines of the live file that a reader remembers, in case the writer takes them back; more than one
+/// commit of many callers holds.
+const REMEMBERED: usize = 1024;
 
 /// One line of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,14 +116,30 @@ struct Cursor {
 struct Source {
     path: PathBuf,
     file: File,
-    /// The number of the file's first record.
-    first: u64,
     is_live: bool,
     /// The offset of the line at the place.
     offset: u64,
     /// Bytes of the file; those from `at` on stand at `offset`.
     buffer: Vec<u8>,
     at: usize,
+    /// The last lines read from the live file, oldest first.
+    seen: VecDeque<Seen>,
+}
+
+/// What a look for the next line finds.
+enum Step {
+    Line(Vec<u8>),
+    End,
+    /// So many lines that were read have gone; the place is before them now.
+    TakenBack(u64),
+}
+
+/// A line that was read, to find out later whether it still stands.
+#[derive(Debug)]
+struct Seen {
+    offset: u64,
+    len: usize,
+    hash: u64,
 }
 
 impl Cursor {
@@ -161,25 +183,18 @@ impl Cursor {
     }
 
     fn next_line(&mut self, source: &mut Source) -> Result<Option<Vec<u8>>, LedgerError> {
-        if let Some(line) = source.line(self.number)? {
-            return Ok(Some(line));
-        }
-        if !source.is_live {
-            return source.check_end(self.number).map(|()| None);
-        }
-        if source.was_taken_back()? {
-            self.number = source.resume()?;
-            return source.line(self.number);
-        }
-        if !source.is_rotated()? {
-            return Ok(None);
-        }
-        // Lines may have come between the look for a line and the look at the name; after the
-        // rename none can.
-        source.is_live = false;
-        match source.line(self.number)? {
-            Some(line) => Ok(Some(line)),
-            None => source.check_end(self.number).map(|()| None),
+        loop {
+            match source.step(self.number)? {
+                Step::Line(line) => return Ok(Some(line)),
+                Step::TakenBack(lines) => self.number -= lines,
+                Step::End if !source.is_live => return source.check_end(self.number).map(|()| None),
+                Step::End if source.is_rotated()? => {
+                    // Lines may have come between the look for a line and the look at the name; after
+                    // the rename none can.
+                    source.is_live = false;
+                }
+                Step::End => return Ok(None),
+            }
         }
     }
 
@@ -199,33 +214,39 @@ impl Cursor {
             Some(segment) if segment.first == self.number => {
                 let file = File::open(&segment.path)
                     .map_err(|source| LedgerError::io("open", &segment.path, source))?;
-                Ok(Some(Source::new(segment.path.clone(), file, self.number, false)))
+                Ok(Some(Source::new(segment.path.clone(), file, false)))
             }
             Some(segment) => Err(LedgerError::Missing {
                 dir: self.dir.clone(),
                 first: self.number,
                 last: segment.first - 1,
             }),
-            None => Ok(live.map(|file| Source::new(path, file, self.number, true))),
+            None => Ok(live.map(|file| Source::new(path, file, true))),
         }
     }
 }
 
 impl Source {
-    fn new(path: PathBuf, file: File, first: u64, is_live: bool) -> Self {
-        Self { path, file, first, is_live, offset: 0, buffer: Vec::new(), at: 0 }
+    fn new(path: PathBuf, file: File, is_live: bool) -> Self {
+        Self { path, file, is_live, offset: 0, buffer: Vec::new(), at: 0, seen: VecDeque::new() }
     }
 
     /// The next finished line.
-    fn line(&mut self, number: u64) -> Result<Option<Vec<u8>>, LedgerError> {
+    fn step(&mut self, number: u64) -> Result<Step, LedgerError> {
         let mut want = CHUNK;
         loop {
             let rest = &self.buffer[self.at..];
             if let Some(end) = memchr::memchr(b'\n', rest) {
                 let line = rest[..end].to_vec();
+                if self.is_live {
+                    if self.seen.len() == REMEMBERED {
+                        self.seen.pop_front();
+                    }
+                    self.seen.push_back(Seen::new(self.offset, &line));
+                }
                 self.at += end + 1;
                 self.offset += end as u64 + 1;
-                return Ok(Some(line));
+                return Ok(Step::Line(line));
             }
             if rest.len() > MAX_LINE {
                 return Err(self.damaged(number, "holds a line of more than 1 MiB"));
@@ -238,40 +259,38 @@ impl Source {
             self.at = 0;
             self.buffer.resize(want, 0);
             let read = files::read_full_at(&self.file, &mut self.buffer, self.offset);
-            let read = read.map_err(|source| LedgerError::io("read", &self.path, source))?;
-            self.buffer.truncate(read);
-            if read < want && memchr::memchr(b'\n', &self.buffer).is_none() {
+            self.buffer.truncate(read.map_err(|source| self.unread(source))?);
+            // Looked at after reading: what stands now stood then.
+            let taken_back = self.taken_back().map_err(|source| self.unread(source))?;
+            if taken_back > 0 {
                 self.buffer.clear();
-                return Ok(None);
+                return Ok(Step::TakenBack(taken_back));
+            }
+            if self.buffer.len() < want && memchr::memchr(b'\n', &self.buffer).is_none() {
+                self.buffer.clear();
+                return Ok(Step::End);
             }
         }
+    }
+
+    /// How many of the lines that were read do not stand any more, because the writer took a failed
+    /// commit back; goes back to before them.
+    fn taken_back(&mut self) -> io::Result<u64> {
+        let mut lines = 0;
+        while let Some(last) = self.seen.back() {
+            if last.stands(&self.file)? {
+                break;
+            }
+            self.offset = last.offset;
+            self.seen.pop_back();
+            lines += 1;
+        }
+        Ok(lines)
     }
 
     /// A rotated file ends with a finished line.
     fn check_end(&self, number: u64) -> Result<(), LedgerError> {
         if self.len()? == self.offset { Ok(()) } else { Err(self.damaged(number, "ends within a line")) }
-    }
-
-    /// True when lines that were read are gone: the writer took a failed commit back.
-    fn was_taken_back(&self) -> Result<bool, LedgerError> {
-        if self.offset == 0 {
-            return Ok(false);
-        }
-        let mut before = [0];
-        let read = files::read_full_at(&self.file, &mut before, self.offset - 1);
-        let read = read.map_err(|source| LedgerError::io("read", &self.path, source))?;
-        Ok(read == 0 || before != *b"\n")
-    }
-
-    /// Goes back to the last line boundary that still stands; gives the number of the line there.
-    fn resume(&mut self) -> Result<u64, LedgerError> {
-        let len = self.len()?.min(self.offset);
-        let (lines, end) = files::count_lines(&self.file, len)
-            .map_err(|source| LedgerError::io("read", &self.path, source))?;
-        self.offset = end;
-        self.buffer.clear();
-        self.at = 0;
-        Ok(self.first + lines)
     }
 
     fn is_rotated(&self) -> Result<bool, LedgerError> {
@@ -291,7 +310,30 @@ impl Source {
             .map_err(|source| LedgerError::io("look at", &self.path, source))
     }
 
+    fn unread(&self, source: io::Error) -> LedgerError {
+        LedgerError::io("read", &self.path, source)
+    }
+
     fn damaged(&self, record: u64, what: &'static str) -> LedgerError {
         LedgerError::Damaged { path: self.path.clone(), record, what }
     }
+}
+
+impl Seen {
+    fn new(offset: u64, line: &[u8]) -> Self {
+        Self { offset, len: line.len(), hash: hash(line) }
+    }
+
+    fn stands(&self, file: &File) -> io::Result<bool> {
+        let mut now = vec![0; self.len + 1];
+        let read = files::read_full_at(file, &mut now, self.offset)?;
+        let line = now.strip_suffix(b"\n").filter(|_| read == self.len + 1);
+        Ok(line.is_some_and(|line| hash(line) == self.hash))
+    }
+}
+
+fn hash(line: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(line);
+    hasher.finish()
 }

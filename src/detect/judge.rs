@@ -1,0 +1,215 @@
+//! From segments to the verdict: each segment is judged on its own, the strongest promotional ones
+//! decide, what the rest of the message is tells mixed from marketing. Owns the arithmetic; which
+//! words weigh how much is the rule table's business.
+
+use std::collections::HashSet;
+
+use super::normalise::{Folded, on_one_line};
+use super::rules::{CountsAs, Hit, RuleTable};
+use super::segment::{PlaceKind, Segment};
+use super::verdict::{Class, Evidence, MAX_QUOTE, Mark, SegmentJudgement};
+
+/// Log-odds of a message about which nothing promotional was found.
+const BIAS: f32 = -3.5;
+/// What the second, third, .. rule of a segment, or segment of a message, still adds.
+const FADING: [f32; 6] = [1.0, 0.6, 0.4, 0.3, 0.2, 0.1];
+/// Quoted text is somebody else's, most often: the customer's reply holds our last message.
+const QUOTED: f32 = 0.3;
+/// Service content from which a promotional message counts as mixed.
+const SERVICE_CONTENT: f32 = 2.0;
+/// Promotional evidence from which the sender's claims count.
+const ENOUGH_FOR_CLAIMS: f32 = 1.5;
+/// Pieces of evidence in a verdict.
+const MAX_EVIDENCE: usize = 20;
+
+/// A segment's hits, and their place in the sum.
+pub(super) struct Finding {
+    hits: Vec<Hit>,
+    folded: Folded,
+}
+
+/// What the hits of one segment amount to, less the rules that a stronger segment already counted.
+struct Sum {
+    segment: usize,
+    promotional: f32,
+}
+
+/// What a message amounts to.
+pub(super) struct Outcome {
+    pub class: Class,
+    pub score: f32,
+    pub evidence: Vec<Evidence>,
+    pub segments: Vec<SegmentJudgement>,
+}
+
+/// Finds the hits of a segment.
+pub(super) fn find(table: &RuleTable, segment: &Segment) -> Finding {
+    let folded = Folded::new(&segment.text);
+    Finding { hits: table.hits(&folded.text, segment.place.kind), folded }
+}
+
+impl Finding {
+    /// The folded text, for telling the language.
+    pub(super) fn folded(&self) -> &str {
+        &self.folded.text
+    }
+}
+
+/// Judges a message by its segments' findings.
+pub(super) fn judge(table: &RuleTable, segments: Vec<Segment>, findings: &[Finding]) -> Outcome {
+    let mut sums: Vec<Sum> = findings
+        .iter()
+        .enumerate()
+        .map(|(index, finding)| Sum {
+            segment: index,
+            promotional: promotional(table, &segments[index], finding, &HashSet::new()),
+        })
+        .filter(|sum| sum.promotional > 0.0)
+        .collect();
+    sums.sort_by(|a, b| b.promotional.total_cmp(&a.promotional).then(a.segment.cmp(&b.segment)));
+    let (mut surplus, shares) = add_up(table, &segments, findings, &sums);
+    let claims = claims(table, findings);
+    if surplus >= ENOUGH_FOR_CLAIMS {
+        surplus += claims;
+    }
+    let service = strongest(table, findings, CountsAs::Service);
+    let log_odds = BIAS + surplus;
+    let class = match log_odds {
+        odds if odds < 0.0 => Class::Service,
+        _ if service >= SERVICE_CONTENT => Class::Mixed,
+        _ => Class::Marketing,
+    };
+    let evidence = evidence(table, &segments, findings, &shares, surplus >= ENOUGH_FOR_CLAIMS);
+    let segments = segments
+        .into_iter()
+        .zip(findings)
+        .map(|(segment, finding)| segment_judgement(table, segment, finding))
+        .collect();
+    Outcome { class, score: logistic(log_odds), evidence, segments }
+}
+
+/// The message's surplus over the bias, and how much each segment's hits share in it.
+fn add_up(table: &RuleTable, segments: &[Segment], findings: &[Finding], sums: &[Sum]) -> (f32, Vec<f32>) {
+    let mut shares = vec![0.0; segments.len()];
+    let mut counted = HashSet::new();
+    let mut surplus = 0.0;
+    let mut rank = 0;
+    for sum in sums {
+        let Some(fade) = FADING.get(rank) else { break };
+        let Some(finding) = findings.get(sum.segment) else { continue };
+        let fresh = promotional(table, &segments[sum.segment], finding, &counted);
+        if fresh <= 0.0 {
+            continue;
+        }
+        surplus += fade * fresh;
+        shares[sum.segment] = *fade;
+        counted.extend(finding.hits.iter().map(|hit| hit.rule));
+        rank += 1;
+    }
+    (surplus, shares)
+}
+
+/// The promotional log-odds of a segment: the strongest rule in full, each further one less, less
+/// what its neutral context says. Rules in `counted` are left out.
+fn promotional(table: &RuleTable, segment: &Segment, finding: &Finding, counted: &HashSet<usize>) -> f32 {
+    let mut weights = Vec::new();
+    let mut context = 0.0;
+    for hit in &finding.hits {
+        let Some(rule) = table.rules().get(hit.rule) else { continue };
+        match rule.counts_as {
+            CountsAs::Promotional if !counted.contains(&hit.rule) => weights.push(rule.weight),
+            CountsAs::Context => context += rule.weight,
+            _ => {}
+        }
+    }
+    weights.sort_by(|a, b| b.total_cmp(a));
+    let sum: f32 = weights.iter().zip(FADING).map(|(weight, fade)| weight * fade).sum();
+    let factor = if segment.place.kind == PlaceKind::Quoted { QUOTED } else { 1.0 };
+    ((sum + context) * factor).max(0.0)
+}
+
+fn claims(table: &RuleTable, findings: &[Finding]) -> f32 {
+    strongest(table, findings, CountsAs::Claim)
+}
+
+/// The sum of each rule of one sort, counted once, fading.
+fn strongest(table: &RuleTable, findings: &[Finding], sort: CountsAs) -> f32 {
+    let fired: HashSet<usize> = findings.iter().flat_map(|f| f.hits.iter().map(|hit| hit.rule)).collect();
+    let mut weights: Vec<f32> = fired
+        .into_iter()
+        .filter_map(|rule| table.rules().get(rule))
+        .filter(|rule| rule.counts_as == sort)
+        .map(|rule| rule.weight)
+        .collect();
+    weights.sort_by(|a, b| b.total_cmp(a));
+    weights.iter().zip(FADING).map(|(weight, fade)| weight * fade).sum()
+}
+
+fn evidence(
+    table: &RuleTable,
+    segments: &[Segment],
+    findings: &[Finding],
+    shares: &[f32],
+    claims_count: bool,
+) -> Vec<Evidence> {
+    let mut all = Vec::new();
+    for ((segment, finding), share) in segments.iter().zip(findings).zip(shares) {
+        for hit in &finding.hits {
+            let Some(rule) = table.rules().get(hit.rule) else { continue };
+            let weight = match rule.counts_as {
+                CountsAs::Promotional => rule.weight * share,
+                CountsAs::Claim if claims_count => rule.weight,
+                _ => continue,
+            };
+            if weight <= 0.0 {
+                continue;
+            }
+            let quoted = if segment.place.kind == PlaceKind::Quoted { QUOTED } else { 1.0 };
+            all.push(Evidence {
+                quote: quote(segment, finding, hit),
+                place: segment.place,
+                rule: rule.id.clone(),
+                title: rule.title.clone(),
+                law: rule.law.clone(),
+                weight: weight * quoted,
+            });
+        }
+    }
+    all.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    let mut seen = HashSet::new();
+    all.retain(|evidence| seen.insert((evidence.rule.clone(), evidence.quote.to_lowercase())));
+    all.truncate(MAX_EVIDENCE);
+    all
+}
+
+fn quote(segment: &Segment, finding: &Finding, hit: &Hit) -> String {
+    let span = finding.folded.readable_span(&segment.text, hit.span.clone());
+    let line = on_one_line(segment.text.get(span).unwrap_or_default());
+    match line.char_indices().nth(MAX_QUOTE) {
+        Some((end, _)) => line[..end].trim_end().to_owned(),
+        None => line,
+    }
+}
+
+fn segment_judgement(table: &RuleTable, segment: Segment, finding: &Finding) -> SegmentJudgement {
+    let score = logistic(BIAS + promotional(table, &segment, finding, &HashSet::new()));
+    let marks = finding
+        .hits
+        .iter()
+        .filter_map(|hit| {
+            let rule = table.rules().get(hit.rule)?;
+            Some(Mark {
+                span: finding.folded.readable_span(&segment.text, hit.span.clone()),
+                rule: rule.id.clone(),
+                title: rule.title.clone(),
+                law: rule.law.clone(),
+                weight: if rule.counts_as == CountsAs::Service { -rule.weight } else { rule.weight },
+            })
+        })
+        .collect();
+    SegmentJudgement { segment, score, marks }
+}
+
+fn logistic(log_odds: f32) -> f32 {
+    1.0 / (1.0 + (-log_odds).exp())
+}

@@ -1,0 +1,405 @@
+//! The rule table: which words, in which places, speak for promotion or for a neutral message, why,
+//! and by which law. Owns loading the table from TOML, compiling it once, and finding its hits in a
+//! text in linear time; how hits make a verdict is `judge`'s business.
+//!
+//! A pattern is a regular expression over folded text (lower case, no accents) with words of our own:
+//! `<money>`, `<pct>`, `<gap>` (up to 40 characters within a sentence), `<g>` (up to 15). It matches
+//! whole words only, save in link targets and file names. Every pattern that can be is looked for by a literal that it cannot do without,
+//! all literals at once (Aho-Corasick), so that a segment costs one pass whatever the table's size.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
+use serde::Deserialize;
+
+use super::segment::PlaceKind;
+
+/// The rule files, in the order in which they are documented, and the citations they use.
+const TABLES: [(&str, &str); 7] = [
+    ("offers.toml", include_str!("../../config/rules/offers.toml")),
+    ("relation.toml", include_str!("../../config/rules/relation.toml")),
+    ("nudges.toml", include_str!("../../config/rules/nudges.toml")),
+    ("aims.toml", include_str!("../../config/rules/aims.toml")),
+    ("links.toml", include_str!("../../config/rules/links.toml")),
+    ("claims.toml", include_str!("../../config/rules/claims.toml")),
+    ("service.toml", include_str!("../../config/rules/service.toml")),
+];
+const LAW: &str = include_str!("../../config/rules/law.toml");
+
+/// Room for one compiled pattern; the largest in the table takes a tenth.
+const PATTERN_SIZE: usize = 4 << 20;
+
+/// How a rule's hits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CountsAs {
+    /// For promotion.
+    Promotional,
+    /// What the sender says of the message; raises suspicion where there is promotional evidence,
+    /// and alone is none.
+    Claim,
+    /// Neutral words around promotional ones: lowers the segment they stand in.
+    Context,
+    /// A service message's content: tells mixed from marketing.
+    Service,
+}
+
+/// Where a rule applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Everything that is written in sentences: subject, paragraphs, headings, hidden and
+    /// alternative texts, buttons and links.
+    Text,
+    /// Subject, HTML title and preheader.
+    Subject,
+    /// Buttons, links and alternative texts: short calls to act.
+    Call,
+    /// Link targets.
+    LinkTarget,
+    /// File names of images and attachments.
+    FileName,
+}
+
+impl Scope {
+    fn covers(self, kind: PlaceKind) -> bool {
+        use PlaceKind as P;
+        match self {
+            Self::Text => !matches!(kind, P::LinkTarget | P::ImageFile | P::AttachmentName),
+            Self::Subject => matches!(kind, P::Subject | P::Title | P::Preheader),
+            Self::Call => matches!(kind, P::Button | P::Link | P::AltText | P::Tooltip),
+            Self::LinkTarget => kind == P::LinkTarget,
+            Self::FileName => matches!(kind, P::ImageFile | P::AttachmentName),
+        }
+    }
+}
+
+/// One rule of the table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Stable name, `theme.device`.
+    pub id: String,
+    /// The device in plain words.
+    pub title: String,
+    /// Why it counts.
+    pub why: String,
+    /// The citation, in full after loading; a key of `law.toml` in the file.
+    pub law: String,
+    /// Log-odds that a hit adds.
+    pub weight: f32,
+    /// How hits count.
+    pub counts_as: CountsAs,
+    /// Where it applies; everywhere that is text, if not given.
+    #[serde(default = "text_scope")]
+    pub scope: Vec<Scope>,
+    /// Patterns by language (ISO 639-1, or `any`). The language of a message does not limit them:
+    /// a short segment's language is not known, and messages mix languages.
+    pub patterns: BTreeMap<String, Vec<String>>,
+    /// Exceptions: a hit that overlaps a match of one of these is none.
+    #[serde(default)]
+    pub unless: Vec<String>,
+    /// Texts that must fire this rule.
+    #[serde(default)]
+    pub fires: Vec<String>,
+    /// Texts that are near and must not.
+    #[serde(default)]
+    pub spares: Vec<String>,
+}
+
+fn text_scope() -> Vec<Scope> {
+    vec![Scope::Text]
+}
+
+/// What is wrong with the rule table. It is part of the program, so this is a build fault.
+#[derive(Debug, thiserror::Error)]
+pub enum RuleError {
+    /// A file of the table does not parse.
+    #[error("config/rules/{file} is not a rule table: {source}")]
+    Parse {
+        /// The file.
+        file: &'static str,
+        /// Line and reason.
+        source: Box<toml::de::Error>,
+    },
+    /// A rule cites a law that `law.toml` does not have.
+    #[error("rule {rule} cites `{law}`, which config/rules/law.toml does not define")]
+    Law {
+        /// The rule's id.
+        rule: String,
+        /// The unknown key.
+        law: String,
+    },
+    /// A pattern is no regular expression, or too large.
+    #[error("rule {rule}: the pattern `{pattern}` does not compile: {reason}")]
+    Pattern {
+        /// The rule's id.
+        rule: String,
+        /// The pattern as written.
+        pattern: String,
+        /// Why.
+        reason: String,
+    },
+    /// The automaton over all literals could not be built.
+    #[error("the rule table's literals do not fit one automaton: {0}")]
+    Automaton(#[from] aho_corasick::BuildError),
+}
+
+/// Words in a folded text that fire a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    /// Index of the rule.
+    pub rule: usize,
+    /// Bytes of the folded text.
+    pub span: Range<usize>,
+}
+
+/// The compiled rule table.
+#[derive(Debug)]
+pub(super) struct RuleTable {
+    rules: Vec<Rule>,
+    patterns: Vec<Pattern>,
+    /// The exceptions of each rule.
+    unless: Vec<Vec<Regex>>,
+    literals: AhoCorasick,
+    /// For each literal, the patterns that cannot match without it (or one of its sisters).
+    needed_by: Vec<Vec<u32>>,
+    /// Patterns without such a literal.
+    always: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    rule: usize,
+    regex: Regex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleFile {
+    rule: Vec<Rule>,
+}
+
+impl RuleTable {
+    /// Loads and compiles the built-in table.
+    pub(super) fn built_in() -> Result<Self, RuleError> {
+        let law: BTreeMap<String, String> = parse("law.toml", LAW)?;
+        let mut rules = Vec::new();
+        for (file, text) in TABLES {
+            let RuleFile { rule } = parse(file, text)?;
+            rules.extend(rule);
+        }
+        for rule in &mut rules {
+            let Some(citation) = law.get(&rule.law) else {
+                return Err(RuleError::Law { rule: rule.id.clone(), law: rule.law.clone() });
+            };
+            rule.law.clone_from(citation);
+        }
+        Self::compile(rules)
+    }
+
+    fn compile(rules: Vec<Rule>) -> Result<Self, RuleError> {
+        let mut patterns = Vec::new();
+        let mut by_literal: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        let mut always = Vec::new();
+        let mut unless = Vec::new();
+        for (index, rule) in rules.iter().enumerate() {
+            for written in rule.patterns.values().flatten() {
+                let number = u32::try_from(patterns.len()).unwrap_or(u32::MAX);
+                let (regex, needs) = compile_pattern(rule, written)?;
+                match needs {
+                    Some(literals) => {
+                        for literal in literals {
+                            by_literal.entry(literal).or_default().push(number);
+                        }
+                    }
+                    None => always.push(number),
+                }
+                patterns.push(Pattern { rule: index, regex });
+            }
+            let exceptions =
+                rule.unless.iter().map(|written| compile_pattern(rule, written).map(|(regex, _)| regex));
+            unless.push(exceptions.collect::<Result<_, _>>()?);
+        }
+        let (names, needed_by): (Vec<_>, Vec<_>) = by_literal.into_iter().unzip();
+        let literals = AhoCorasickBuilder::new().match_kind(MatchKind::Standard).build(&names)?;
+        Ok(Self { rules, patterns, unless, literals, needed_by, always })
+    }
+
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Every rule's first hit in the folded text of a segment of this kind, in reading order.
+    pub(super) fn hits(&self, folded: &str, kind: PlaceKind) -> Vec<Hit> {
+        let mut candidates = self.always.clone();
+        for found in self.literals.find_overlapping_iter(folded) {
+            candidates.extend(self.needed_by.get(found.pattern().as_usize()).into_iter().flatten());
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        let mut hits: Vec<Hit> = Vec::new();
+        for pattern in candidates.into_iter().filter_map(|number| self.patterns.get(number as usize)) {
+            let Some(rule) = self.rules.get(pattern.rule) else { continue };
+            let fired = hits.iter().any(|hit| hit.rule == pattern.rule);
+            if fired || !rule.scope.iter().any(|scope| scope.covers(kind)) {
+                continue;
+            }
+            if let Some(span) = self.first_match(pattern, folded) {
+                hits.push(Hit { rule: pattern.rule, span });
+            }
+        }
+        hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
+        hits
+    }
+
+    /// The first match that no exception of the rule overlaps.
+    fn first_match(&self, pattern: &Pattern, folded: &str) -> Option<Range<usize>> {
+        let unless = self.unless.get(pattern.rule)?;
+        let mut matches = pattern.regex.find_iter(folded).map(|found| found.range());
+        if unless.is_empty() {
+            return matches.next();
+        }
+        let mut excepted: Option<Vec<Range<usize>>> = None;
+        matches.find(|span| {
+            let excepted = excepted.get_or_insert_with(|| {
+                unless.iter().flat_map(|regex| regex.find_iter(folded).map(|found| found.range())).collect()
+            });
+            !excepted.iter().any(|other| other.start < span.end && span.start < other.end)
+        })
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(file: &'static str, text: &str) -> Result<T, RuleError> {
+    toml::from_str(text).map_err(|source| RuleError::Parse { file, source: Box::new(source) })
+}
+
+/// The regular expression of a written pattern, and the literals of which every match has one.
+fn compile_pattern(rule: &Rule, written: &str) -> Result<(Regex, Option<Vec<String>>), RuleError> {
+    let faulty =
+        |reason: String| RuleError::Pattern { rule: rule.id.clone(), pattern: written.to_owned(), reason };
+    let expression = expand(written);
+    let hir = regex_syntax::Parser::new().parse(&expression).map_err(|error| faulty(error.to_string()))?;
+    let is_prose = rule.scope.iter().any(|scope| !matches!(scope, Scope::LinkTarget | Scope::FileName));
+    let bounded = match is_prose {
+        true => format!(r"(?-u:\b{{start-half}})(?:{expression})(?-u:\b{{end-half}})"),
+        false => expression,
+    };
+    let regex = RegexBuilder::new(&bounded)
+        .size_limit(PATTERN_SIZE)
+        .build()
+        .map_err(|error| faulty(error.to_string()))?;
+    let needs = needed_literals(&hir).filter(|literals| literals.iter().all(|literal| literal.len() >= 3));
+    Ok((regex, needs))
+}
+
+/// Replaces our own words by the regular expressions they stand for.
+fn expand(written: &str) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        (
+            "<money>",
+            r"(?:(?:[£€$₹¥]|us\$|a\$|s\$|rp\.?|idr|usd|gbp|eur|chf|rm) ?\d[\d.,]*(?: ?(?:k|rb|ribu|jt|juta|m|million|mn))?|\d[\d.,]*(?: ?(?:[£€$]|eur|euros?|gbp|usd|pounds?|dollars?|rupiah|ribu|rb|juta|chf|pence|cents?|p|¢)))",
+        ),
+        (
+            "<pct>",
+            r"(?:\d{1,3}(?:[.,]\d+)?|ten|twenty|fifty) ?(?:%|percent|per cent|persen|prozent|pour cent|por ciento)",
+        ),
+        ("<gap>", r"(?:[^.!?\n\t]|\.\d){0,40}?"),
+        ("<g>", r"(?:[^.!?\n\t]|\.\d){0,15}?"),
+        ("<num>", r"(?:\d+|two|three|four|five|six|ten|dua|tiga|lima|zwei|drei|deux|trois|dos|tres)"),
+    ];
+    WORDS.iter().fold(written.to_owned(), |text, (word, meaning)| text.replace(word, meaning))
+}
+
+/// Literals of which every match of `hir` contains at least one: the set whose shortest member is
+/// longest, among those the expression's structure offers.
+fn needed_literals(hir: &Hir) -> Option<Vec<String>> {
+    const MOST: usize = 64;
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(vec![std::str::from_utf8(&literal.0).ok()?.to_owned()]),
+        HirKind::Capture(capture) => needed_literals(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => needed_literals(&repetition.sub),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .filter_map(needed_literals)
+            .max_by_key(|set| (set.iter().map(String::len).min().unwrap_or(0).min(6), MOST - set.len())),
+        HirKind::Alternation(branches) => {
+            let sets: Option<Vec<_>> = branches.iter().map(needed_literals).collect();
+            let all: Vec<String> = sets?.into_iter().flatten().collect();
+            (all.len() <= MOST).then_some(all)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::normalise::{Folded, readable};
+
+    fn place_of(rule: &Rule) -> PlaceKind {
+        match rule.scope.first() {
+            Some(Scope::Call) => PlaceKind::Button,
+            Some(Scope::Subject) => PlaceKind::Subject,
+            Some(Scope::LinkTarget) => PlaceKind::LinkTarget,
+            Some(Scope::FileName) => PlaceKind::ImageFile,
+            _ => PlaceKind::Html,
+        }
+    }
+
+    #[test]
+    fn every_example_in_the_table_holds() {
+        let table = RuleTable::built_in().expect("table");
+        let mut wrong = Vec::new();
+        for (index, rule) in table.rules().iter().enumerate() {
+            let fires = |text: &String| {
+                let folded = Folded::new(&readable(text));
+                table.hits(&folded.text, place_of(rule)).iter().any(|hit| hit.rule == index)
+            };
+            wrong.extend(rule.fires.iter().filter(|t| !fires(t)).map(|t| format!("{} misses: {t}", rule.id)));
+            wrong.extend(
+                rule.spares.iter().filter(|t| fires(t)).map(|t| format!("{} fires on: {t}", rule.id)),
+            );
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_rule_is_documented() {
+        let table = RuleTable::built_in().expect("table");
+        let mut ids = std::collections::HashSet::new();
+        for rule in table.rules() {
+            assert!(ids.insert(&rule.id), "{} is there twice", rule.id);
+            assert!(!rule.title.is_empty() && !rule.why.is_empty() && !rule.fires.is_empty(), "{}", rule.id);
+            assert_eq!(
+                rule.weight < 0.0,
+                matches!(rule.counts_as, CountsAs::Context),
+                "{}: only context weighs against promotion",
+                rule.id
+            );
+        }
+    }
+
+    #[test]
+    fn few_patterns_lack_a_literal() {
+        let table = RuleTable::built_in().expect("table");
+        assert!(
+            table.always.len() * 20 <= table.patterns.len(),
+            "{} of {}",
+            table.always.len(),
+            table.patterns.len()
+        );
+    }
+
+    #[test]
+    fn literals_are_those_that_a_match_cannot_lack() {
+        let table = RuleTable::built_in().expect("table");
+        let needs = |written: &str| compile_pattern(&table.rules[0], written).expect(written).1;
+        assert_eq!(needs("earn more rewards?"), Some(vec!["earn more reward".to_owned()]));
+        assert_eq!(needs("(?:save|spare) <pct>"), Some(vec!["save".into(), "spare".into()]));
+        assert_eq!(needs(r"\d+ ?%"), None);
+    }
+}
