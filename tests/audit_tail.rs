@@ -59,6 +59,10 @@ impl Relay {
             outbound: None,
             outbound_reply: None,
             step: None,
+            error: None,
+            client: None,
+            from: None,
+            recipients: Vec::new(),
         };
         self.log.outcome(&outcome).await.expect("outcome");
     }
