@@ -230,6 +230,27 @@ fn clients_from_elsewhere_hear_554_before_anything_else() {
 }
 
 #[test]
+fn two_hundred_sessions_are_served_at_once() {
+    let (outbound, relay) = relay(|setup| setup);
+    let message = demo_message("03-statement-ready");
+    let mut sessions: Vec<Mailer> = (0..200).map(|_| Mailer::ready(relay.address())).collect();
+    for (number, mailer) in sessions.iter_mut().enumerate() {
+        mailer.say(&format!("MAIL FROM:<session{number}@harbourcard.example>")).expect("250 ...");
+        mailer.say(&format!("RCPT TO:<{TO}>")).expect("250 ...");
+        mailer.say("DATA").expect("354 ...");
+    }
+    // All at the same time, so that many share one write to the ledger.
+    for mailer in &mut sessions {
+        mailer.write(&support::mailer::stuffed(&message)).expect("write");
+    }
+    for mailer in &mut sessions {
+        mailer.reply().expect("250 ...");
+    }
+    assert_eq!(outbound.held().len(), 200);
+    assert_eq!(relay.audited("outcome", 200).len(), 200);
+}
+
+#[test]
 fn sessions_are_limited_in_all_and_per_client() {
     for limit in ["limits.sessions = 2", "limits.sessions_per_client = 2"] {
         let (_outbound, relay) = relay(|setup| setup.config(limit));
