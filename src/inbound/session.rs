@@ -16,7 +16,7 @@ use super::command::{self, Command};
 use super::data::{DataReader, Progress, Received};
 use super::input::{Input, LineError};
 use super::replies;
-use super::server::Shared;
+use super::shared::Shared;
 use crate::gate::{Client, Passage};
 use crate::outbound::MailParameters;
 use crate::smtp::Reply;
