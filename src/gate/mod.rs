@@ -10,10 +10,12 @@ pub mod policy;
 mod replies;
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tracing::error;
 
 pub use mode::{ModeError, ModeState, ModeSwitch};
@@ -63,12 +65,15 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Gate {
     parts: Arc<Parts>,
+    /// Messages that may be judged at once: more than there are processors would only take memory.
+    judging: Arc<Semaphore>,
 }
 
 impl Gate {
     /// Puts the gate together.
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self { parts: Arc::new(parts), judging: Arc::new(Semaphore::new(processors)) }
     }
 
     /// Begins a mail transaction at the outbound server. The reply is the mailer's answer to MAIL; with a

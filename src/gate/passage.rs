@@ -125,7 +125,14 @@ impl Passage {
     async fn examine(&self, message: Arc<Message>) -> Findings {
         let parts = Arc::clone(&self.gate.parts);
         let recipients = self.envelope.recipients.clone();
-        let work = tokio::task::spawn_blocking(move || examine(&parts, &message, &recipients));
+        let Ok(place) = Arc::clone(&self.gate.judging).acquire_owned().await else {
+            return Findings::none("the relay is stopping".to_owned());
+        };
+        let work = tokio::task::spawn_blocking(move || {
+            // Held to the end of the work, also when nobody waits for it any more.
+            let _place = place;
+            examine(&parts, &message, &recipients)
+        });
         match timeout(self.gate.judge_time(), work).await {
             Ok(Ok(findings)) => findings,
             Ok(Err(_)) => Findings::none("the judge failed on this message".to_owned()),
