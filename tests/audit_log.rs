@@ -46,6 +46,10 @@ fn outcome(reference: &Reference) -> Outcome {
         outbound: None,
         outbound_reply: None,
         step: None,
+        error: None,
+        client: None,
+        from: None,
+        recipients: Vec::new(),
     }
 }
 

@@ -38,6 +38,7 @@ transcripts! {
     commands_in_any_case
     commands_out_of_sequence_are_503
     consent_covers_a_tagged_address
+    consent_that_ran_out_is_no_consent
     declared_marketing_needs_consent_whatever_its_words
     dots_are_unstuffed_and_stuffed_again
     ehlo_lists_what_is_offered

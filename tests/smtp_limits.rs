@@ -22,7 +22,10 @@ fn relay(setup: impl FnOnce(Setup) -> Setup) -> (OutboundServer, Relay) {
 
 #[track_caller]
 fn still_serves(relay: &Relay) {
-    Mailer::ready(relay.address()).send(FROM, &[TO], &demo_message("03-statement-ready")).expect("250 ...");
+    let mut mailer = Mailer::ready(relay.address());
+    mailer.send(FROM, &[TO], &demo_message("03-statement-ready")).expect("250 ...");
+    mailer.say("QUIT").expect("221 ...");
+    assert!(mailer.rest().is_empty());
     assert!(!relay.log().contains("panicked"), "{}", relay.log());
 }
 
@@ -38,7 +41,7 @@ fn other_protocols_and_noise_are_sent_away_with_one_line_logged() {
         ("zeroes", &[0; 65_536]),
     ];
     for (name, input) in inputs {
-        let (lines, memory) = (relay.log().lines().count(), relay.resident());
+        let (lines, memory) = (settled(&relay).len(), relay.resident());
         let mut mailer = Mailer::connect(relay.address());
         // It may be gone before all is written.
         let _ = mailer.write(input);
@@ -47,10 +50,18 @@ fn other_protocols_and_noise_are_sent_away_with_one_line_logged() {
         assert!(heard.is_empty() || heard.starts_with('5'), "{name}: {heard:?}");
         still_serves(&relay);
         // One line for this session, one for the mailer that came after it.
-        let logged: Vec<String> = relay.log().lines().skip(lines).map(str::to_owned).collect();
-        assert!(logged.len() <= 2, "{name}: {logged:#?}");
+        let logged = settled(&relay).split_off(lines);
+        assert_eq!(logged.len(), 2, "{name}: {logged:#?}");
         assert!(relay.resident() < memory + MIB, "{name}: {memory} -> {}", relay.resident());
     }
+}
+
+/// The lines of the log, once that of the last session is there: it is written after the session's end.
+fn settled(relay: &Relay) -> Vec<String> {
+    support::wait_for("the line of the last session", || {
+        let lines: Vec<String> = relay.log().lines().map(str::to_owned).collect();
+        lines.last().is_some_and(|line| line.contains("messages=1")).then_some(lines)
+    })
 }
 
 /// Writes up to `total` bytes of one line; returns how many went out before the relay closed.
@@ -219,13 +230,34 @@ fn clients_from_elsewhere_hear_554_before_anything_else() {
 }
 
 #[test]
+fn two_hundred_sessions_are_served_at_once() {
+    let (outbound, relay) = relay(|setup| setup);
+    let message = demo_message("03-statement-ready");
+    let mut sessions: Vec<Mailer> = (0..200).map(|_| Mailer::ready(relay.address())).collect();
+    for (number, mailer) in sessions.iter_mut().enumerate() {
+        mailer.say(&format!("MAIL FROM:<session{number}@harbourcard.example>")).expect("250 ...");
+        mailer.say(&format!("RCPT TO:<{TO}>")).expect("250 ...");
+        mailer.say("DATA").expect("354 ...");
+    }
+    // All at the same time, so that many share one write to the ledger.
+    for mailer in &mut sessions {
+        mailer.write(&support::mailer::stuffed(&message)).expect("write");
+    }
+    for mailer in &mut sessions {
+        mailer.reply().expect("250 ...");
+    }
+    assert_eq!(outbound.held().len(), 200);
+    assert_eq!(relay.audited("outcome", 200).len(), 200);
+}
+
+#[test]
 fn sessions_are_limited_in_all_and_per_client() {
     for limit in ["limits.sessions = 2", "limits.sessions_per_client = 2"] {
         let (_outbound, relay) = relay(|setup| setup.config(limit));
         let first = Mailer::ready(relay.address());
         let _second = Mailer::ready(relay.address());
         let mut third = Mailer::connect_silently(relay.address());
-        third.reply().expect("421 4....");
+        third.reply().expect("421 4...");
         assert!(third.rest().is_empty());
         drop(first);
         // The place becomes free as soon as the relay has seen the end of the first session.
@@ -239,13 +271,26 @@ fn sessions_are_limited_in_all_and_per_client() {
 #[test]
 fn messages_beyond_the_memory_of_all_sessions_are_put_off() {
     let (_outbound, relay) =
-        relay(|setup| setup.config("limits.memory = \"1MiB\"\nlimits.message_size = \"16MiB\""));
+        relay(|setup| setup.config("limits.memory = \"2MiB\"\nlimits.message_size = \"2MiB\""));
     still_serves(&relay);
-    let message = "a line of some sixty characters, over and over and over.\r\n".repeat(50_000);
-    let mut mailer = Mailer::ready(relay.address());
-    mailer.send(FROM, &[TO], message.as_bytes()).expect("452 4.3.1 ...");
-    // The same session may send what fits.
-    mailer.send(FROM, &[TO], &demo_message("03-statement-ready")).expect("250 ...");
+    let message = "a line of some sixty characters, over and over and over.\r\n".repeat(20_000);
+    // The first one has sent all but the dot, and holds on to its place.
+    let mut first = Mailer::ready(relay.address());
+    first.say(&format!("MAIL FROM:<{FROM}>")).expect("250 ...");
+    first.say(&format!("RCPT TO:<{TO}>")).expect("250 ...");
+    first.say("DATA").expect("354 ...");
+    first.write(message.as_bytes()).expect("write");
+
+    // Until the relay has read all of the first, a second may still find room.
+    let mut second = Mailer::ready(relay.address());
+    support::wait_for("452", || {
+        let reply = second.send(FROM, &[TO], message.as_bytes());
+        assert!(reply.code == 250 || reply.code == 452, "{reply:?}");
+        (reply.code == 452).then(|| reply.expect("452 4.3.1 ..."))
+    });
+    first.write(b".\r\n").expect("write");
+    first.reply().expect("250 ...");
+    second.send(FROM, &[TO], message.as_bytes()).expect("250 ...");
 }
 
 #[test]

@@ -81,6 +81,7 @@ impl Postfix {
              bounce unix - - n - 0 bounce\n\
              defer unix - - n - 0 bounce\n\
              trace unix - - n - 0 bounce\n\
+             proxymap unix - - n - - proxymap\n\
              anvil unix - - n - 1 anvil\n\
              error unix - - n - - error\n\
              retry unix - - n - - error\n\

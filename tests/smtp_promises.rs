@@ -332,6 +332,26 @@ mod no_withheld_recipient_gets_the_message {
     }
 
     #[test]
+    fn not_when_judging_takes_too_long() {
+        let outbound = OutboundServer::start();
+        let relay = Setup::before(outbound.address()).config("policy.judge_time = \"1ms\"").enforce().start();
+        let message =
+            format!("Subject: long\r\n\r\n{}", "Your statement is ready, and so is mine.\r\n".repeat(50_000));
+        let mut mailer = Mailer::ready(relay.address());
+        mailer.send(FROM, &[REFUSED], message.as_bytes()).expect("451 4.3.0 ...");
+        assert_eq!(outbound.message_bytes(), 0);
+        // Monitor mode refuses nothing, and says in the record that it did not know.
+        relay.command(&["mode", "monitor", "--reason", "the test wants it"]);
+        mailer.send(FROM, &[REFUSED], message.as_bytes()).expect("250 ...");
+        let decisions = relay.audited("decision", 2);
+        for (decision, action) in decisions.iter().zip(["withhold", "forward"]) {
+            assert_eq!(decision["recipients"][0]["reason"], "no_verdict", "{decision:#}");
+            assert_eq!(decision["recipients"][0]["action"], action, "{decision:#}");
+            assert!(decision["error"].is_string() && decision["verdict"].is_null(), "{decision:#}");
+        }
+    }
+
+    #[test]
     fn not_when_the_outbound_server_says_250_to_everything() {
         let outbound = OutboundServer::with(Step::Data, Behaviour::Reply("250 2.0.0 no need to ask".into()));
         let relay = enforcing(&outbound);

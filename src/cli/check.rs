@@ -231,15 +231,27 @@ impl Notes {
         }) + 1
     }
 
+    /// The rules, those that rest on the same law together.
     fn show(&self, page: &mut String, style: &Style) {
         if self.rules.is_empty() {
             return;
         }
         let _ = writeln!(page, "\n  {}", style.paint("1", "Why"));
-        for (index, (rule, title, law)) in self.rules.iter().enumerate() {
-            let _ = writeln!(page, "  [{}] {title}  {}", index + 1, style.dim(&format!("rule {rule}")));
-            for row in wrap_plain(law, style.width.saturating_sub(6)) {
-                let _ = writeln!(page, "      {}", style.dim(&row));
+        let widest = self.rules.iter().map(|(_, title, _)| title.chars().count()).max().unwrap_or(0);
+        let mut laws: Vec<&str> = Vec::new();
+        for (_, _, law) in &self.rules {
+            if !laws.contains(&law.as_str()) {
+                laws.push(law);
+            }
+        }
+        for law in laws {
+            for (index, (rule, title, _)) in self.rules.iter().enumerate().filter(|(_, (.., its))| its == law)
+            {
+                let number = format!("[{}]", index + 1);
+                let _ = writeln!(page, "  {number:>4} {title:<widest$}  {}", style.dim(rule));
+            }
+            for row in wrap_plain(law, style.width.saturating_sub(7)) {
+                let _ = writeln!(page, "       {}", style.dim(&row));
             }
         }
     }
@@ -308,23 +320,40 @@ fn wrap(words: &[Word], width: usize) -> Vec<Vec<Word>> {
 }
 
 fn render_row(row: &[Word], style: &Style) -> String {
+    const DECIDING: &str = "\x1b[1;4;33m";
+    const PLAIN: &str = "\x1b[0m";
     let mut line = String::new();
-    let mut previous_marked = false;
+    let mut open = false;
     for (index, word) in row.iter().enumerate() {
-        let joined = previous_marked && word.marked && !word.begins;
+        let goes_on = open && word.marked && !word.begins;
+        if style.colour && open && !goes_on {
+            line.push_str(PLAIN);
+            open = false;
+        }
         if index > 0 {
-            line.push_str(&if style.colour && joined { style.paint("1;4;33", " ") } else { " ".to_owned() });
+            line.push(' ');
         }
-        if style.colour {
-            line.push_str(&if word.marked { style.paint("1;4;33", &word.text) } else { word.text.clone() });
-        } else {
-            let (open, close) = (if word.begins { ">>" } else { "" }, if word.ends { "<<" } else { "" });
-            let _ = write!(line, "{open}{}{close}", word.text);
+        if style.colour && word.marked && !open {
+            line.push_str(DECIDING);
         }
+        if !style.colour && word.begins {
+            line.push_str(">>");
+        }
+        line.push_str(&word.text);
+        if !style.colour && word.ends {
+            line.push_str("<<");
+        }
+        open = word.marked;
         for note in &word.notes {
+            if style.colour && open {
+                line.push_str(PLAIN);
+                open = false;
+            }
             line.push_str(&style.dim(&format!(" [{note}]")));
         }
-        previous_marked = word.marked;
+    }
+    if style.colour && open {
+        line.push_str(PLAIN);
     }
     line
 }

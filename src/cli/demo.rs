@@ -17,8 +17,9 @@ use lettre::address::Envelope;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
+use super::audit::{Style, render_line};
 use super::{exit, fail};
-use crate::audit::{Decision, Event, Mode};
+use crate::audit::{Decision, Event, Line, Mode, Pairing};
 use crate::config::{self, Config, ConfigError};
 use crate::consent::table::Format;
 use crate::consent::{self, NewRecord};
@@ -126,7 +127,7 @@ async fn play(args: Args, look: Look) -> Result<Vec<String>, DemoError> {
     stage.relay.drain().await?;
 
     println!("\n{}\n", table::heading("The audit ledger (consentry audit tail)", look));
-    print_audit(&stage.config)?;
+    print_audit(&stage.config, look)?;
     conclude(&differences, &stage.sink, look)?;
     if let Some(path) = stage.place.kept() {
         println!("\n{}", place::what_next(path));
@@ -172,13 +173,16 @@ impl Stage {
 
     /// Sends everything in that mode, shows what became of it, and says what is not as it should be.
     async fn act(&mut self, mode: Mode, look: Look) -> Result<Vec<String>, DemoError> {
-        let request = ModeRequest {
-            to: mode,
-            reason: format!("the demo shows {mode} mode"),
-            by: "consentry demo".to_owned(),
-            hold: None,
-        };
-        let _: ModeAnswer = self.control.post("/v1/mode", &request).await?;
+        let now: ModeAnswer = self.control.get("/v1/mode").await?;
+        if now.mode != mode {
+            let request = ModeRequest {
+                to: mode,
+                reason: format!("the demo shows {mode} mode"),
+                by: "consentry demo".to_owned(),
+                hold: None,
+            };
+            let _: ModeAnswer = self.control.post("/v1/mode", &request).await?;
+        }
         let audited = ledger::end(&self.audit_directory())?;
         let delivered = self.sink.delivered()?.len();
         let sent = send_all(self.address()).await?;
@@ -274,10 +278,17 @@ fn row(sent: &Sent, decision: Option<&Decision>, delivered: bool) -> Row {
     }
 }
 
-/// The lines as they stand in the ledger.
-fn print_audit(config: &Config) -> Result<(), LedgerError> {
+/// One line for each message, as `consentry audit tail` shows it on a terminal.
+fn print_audit(config: &Config, look: Look) -> Result<(), LedgerError> {
+    let style = Style { width: look.width, colour: look.colour };
+    let mut pairing = Pairing::default();
     for record in ledger::read(&config.state_dir.join(AUDIT_DIRECTORY))? {
-        println!("{}", String::from_utf8_lossy(&record?.line));
+        for entry in pairing.feed(Line::of(record?)) {
+            println!("{}", render_line(&entry, style));
+        }
+    }
+    for entry in pairing.open() {
+        println!("{}", render_line(entry, style));
     }
     Ok(())
 }

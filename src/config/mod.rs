@@ -1,5 +1,5 @@
 //! The typed configuration: every key with its default in one place. Reading the file and saying what
-//! is wrong in it is [`load`]'s business; what the values mean is the business of the part that uses them.
+//! is wrong in it is [`mod@load`]'s business; what the values mean is the business of the part that uses them.
 
 mod load;
 mod units;

@@ -2,10 +2,10 @@
 //! decide, what the rest of the message is tells mixed from marketing. Owns the arithmetic; which
 //! words weigh how much is the rule table's business.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::normalise::{Folded, on_one_line};
-use super::rules::{CountsAs, Hit, RuleTable};
+use super::rules::{CountsAs, Hit, RuleTable, sentence_around};
 use super::segment::{PlaceKind, Segment};
 use super::verdict::{Class, Evidence, MAX_QUOTE, Mark, SegmentJudgement};
 
@@ -49,6 +49,25 @@ pub(super) fn find(table: &RuleTable, segment: &Segment) -> Finding {
 }
 
 impl Finding {
+    /// What a promotional hit weighs, less what the neutral words of its own sentence say. Words
+    /// further off say nothing: else a footer could buy an offer free.
+    fn weight(&self, table: &RuleTable, hit: &Hit) -> f32 {
+        let Some(rule) = table.rules().get(hit.rule) else { return 0.0 };
+        if rule.counts_as != CountsAs::Promotional {
+            return 0.0;
+        }
+        let sentence = sentence_around(&self.folded.text, &hit.span);
+        let context: f32 = self
+            .hits
+            .iter()
+            .filter(|other| other.span.start < sentence.end && sentence.start < other.span.end)
+            .filter_map(|other| table.rules().get(other.rule))
+            .filter(|other| other.counts_as == CountsAs::Context)
+            .map(|other| other.weight)
+            .sum();
+        (rule.weight + context).max(0.0)
+    }
+
     /// The folded text, for telling the language.
     pub(super) fn folded(&self) -> &str {
         &self.folded.text
@@ -109,23 +128,18 @@ fn add_up(table: &RuleTable, segments: &[Segment], findings: &[Finding], sums: &
     (surplus, shares)
 }
 
-/// The promotional log-odds of a segment: the strongest rule in full, each further one less, less
-/// what its neutral context says. Rules in `counted` are left out.
+/// The promotional log-odds of a segment: the strongest rule in full, each further one less. Rules in
+/// `counted` are left out.
 fn promotional(table: &RuleTable, segment: &Segment, finding: &Finding, counted: &HashSet<usize>) -> f32 {
-    let mut weights = Vec::new();
-    let mut context = 0.0;
-    for hit in &finding.hits {
-        let Some(rule) = table.rules().get(hit.rule) else { continue };
-        match rule.counts_as {
-            CountsAs::Promotional if !counted.contains(&hit.rule) => weights.push(rule.weight),
-            CountsAs::Context => context += rule.weight,
-            _ => {}
-        }
+    let mut by_rule: HashMap<usize, f32> = HashMap::new();
+    for hit in finding.hits.iter().filter(|hit| !counted.contains(&hit.rule)) {
+        let strongest = by_rule.entry(hit.rule).or_default();
+        *strongest = strongest.max(finding.weight(table, hit));
     }
+    let mut weights: Vec<f32> = by_rule.into_values().filter(|weight| *weight > 0.0).collect();
     weights.sort_by(|a, b| b.total_cmp(a));
     let sum: f32 = weights.iter().zip(FADING).map(|(weight, fade)| weight * fade).sum();
-    let factor = if segment.place.kind == PlaceKind::Quoted { QUOTED } else { 1.0 };
-    ((sum + context) * factor).max(0.0)
+    if segment.place.kind == PlaceKind::Quoted { sum * QUOTED } else { sum }
 }
 
 fn claims(table: &RuleTable, findings: &[Finding]) -> f32 {
@@ -157,7 +171,7 @@ fn evidence(
         for hit in &finding.hits {
             let Some(rule) = table.rules().get(hit.rule) else { continue };
             let weight = match rule.counts_as {
-                CountsAs::Promotional => rule.weight * share,
+                CountsAs::Promotional => finding.weight(table, hit) * share,
                 CountsAs::Claim if claims_count => rule.weight,
                 _ => continue,
             };

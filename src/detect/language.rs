@@ -52,7 +52,7 @@ const FUNCTION_WORDS: [(&str, &[&str]); 5] = [
 
 /// ISO 639-1 code of the language of a folded text (lower case, no accents); `und` when unknown.
 pub(super) fn detect(folded: &str) -> String {
-    let text = &folded[..super::message::floor_char_boundary(folded, ENOUGH)];
+    let text = &folded[..super::decode::floor_char_boundary(folded, ENOUGH)];
     let mut counts = [0_usize; FUNCTION_WORDS.len()];
     let mut words = 0;
     for word in text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()) {

@@ -3,6 +3,7 @@
 //! The road: [`message`] takes the bytes apart, [`html`] cuts HTML into blocks, [`segment`] names the
 //! places, [`normalise`] undoes disguises, [`rules`] finds words that weigh, [`judge`] adds them up.
 
+mod decode;
 mod html;
 mod judge;
 mod language;

@@ -3,7 +3,8 @@
 //! text in linear time; how hits make a verdict is `judge`'s business.
 //!
 //! A pattern is a regular expression over folded text (lower case, no accents) with words of our own:
-//! `<money>`, `<pct>`, `<gap>` (up to 40 characters within a sentence), `<g>` (up to 15). It matches
+//! `<money>`, `<pct>`, `<num>`, `<reward>` (an amount, if one follows), `<gap>` (up to 40 characters
+//! within a sentence), `<g>` (up to 15). It matches
 //! whole words only, save in link targets and file names. Every pattern that can be is looked for by a literal that it cannot do without,
 //! all literals at once (Aho-Corasick), so that a segment costs one pass whatever the table's size.
 
@@ -16,6 +17,7 @@ use regex_syntax::hir::{Hir, HirKind};
 use serde::Deserialize;
 
 use super::segment::PlaceKind;
+use super::verdict::MAX_QUOTE;
 
 /// The rule files, in the order in which they are documented, and the citations they use.
 const TABLES: [(&str, &str); 7] = [
@@ -233,7 +235,8 @@ impl RuleTable {
         &self.rules
     }
 
-    /// Every rule's first hit in the folded text of a segment of this kind, in reading order.
+    /// The hits in the folded text of a segment of this kind, in reading order: per rule and
+    /// sentence one, which spans all that the rule's patterns find there.
     pub(super) fn hits(&self, folded: &str, kind: PlaceKind) -> Vec<Hit> {
         let mut candidates = self.always.clone();
         for found in self.literals.find_overlapping_iter(folded) {
@@ -242,35 +245,68 @@ impl RuleTable {
         candidates.sort_unstable();
         candidates.dedup();
         let mut hits: Vec<Hit> = Vec::new();
-        for pattern in candidates.into_iter().filter_map(|number| self.patterns.get(number as usize)) {
-            let Some(rule) = self.rules.get(pattern.rule) else { continue };
-            let fired = hits.iter().any(|hit| hit.rule == pattern.rule);
-            if fired || !rule.scope.iter().any(|scope| scope.covers(kind)) {
-                continue;
-            }
-            if let Some(span) = self.first_match(pattern, folded) {
-                hits.push(Hit { rule: pattern.rule, span });
+        // Patterns are numbered rule by rule, so a rule's candidates are neighbours.
+        let of_rule = |number: &u32| self.patterns.get(*number as usize).map(|pattern| pattern.rule);
+        for group in candidates.chunk_by(|a, b| of_rule(a) == of_rule(b)) {
+            let Some(index) = group.first().and_then(of_rule) else { continue };
+            let Some(rule) = self.rules.get(index) else { continue };
+            if rule.scope.iter().any(|scope| scope.covers(kind)) {
+                let spans = self.spans(index, group, folded);
+                hits.extend(spans.into_iter().map(|span| Hit { rule: index, span }));
             }
         }
         hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
         hits
     }
 
-    /// The first match that no exception of the rule overlaps.
-    fn first_match(&self, pattern: &Pattern, folded: &str) -> Option<Range<usize>> {
-        let unless = self.unless.get(pattern.rule)?;
-        let mut matches = pattern.regex.find_iter(folded).map(|found| found.range());
-        if unless.is_empty() {
-            return matches.next();
+    /// Where a rule fires, save where one of its exceptions overlaps; spans in one sentence merged.
+    fn spans(&self, rule: usize, patterns: &[u32], folded: &str) -> Vec<Range<usize>> {
+        let mut spans: Vec<Range<usize>> = patterns
+            .iter()
+            .filter_map(|number| self.patterns.get(*number as usize))
+            .flat_map(|pattern| pattern.regex.find_iter(folded).take(MOST_MATCHES).map(|found| found.range()))
+            .collect();
+        if spans.is_empty() {
+            return spans;
         }
-        let mut excepted: Option<Vec<Range<usize>>> = None;
-        matches.find(|span| {
-            let excepted = excepted.get_or_insert_with(|| {
-                unless.iter().flat_map(|regex| regex.find_iter(folded).map(|found| found.range())).collect()
-            });
-            !excepted.iter().any(|other| other.start < span.end && span.start < other.end)
-        })
+        let unless = self.unless.get(rule).into_iter().flatten();
+        let excepted: Vec<Range<usize>> =
+            unless.flat_map(|regex| regex.find_iter(folded).map(|found| found.range())).collect();
+        spans.retain(|span| !excepted.iter().any(|other| other.start < span.end && span.start < other.end));
+        spans.sort_by_key(|span| (span.start, span.end));
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for span in spans {
+            match merged.last_mut() {
+                Some(last)
+                    if sentence_around(folded, last).end >= span.end
+                        && span.end - last.start <= MAX_QUOTE =>
+                {
+                    last.end = last.end.max(span.end);
+                }
+                _ => merged.push(span),
+            }
+        }
+        merged
     }
+}
+
+/// Matches of one pattern that are looked at in one segment.
+const MOST_MATCHES: usize = 8;
+
+/// The line or sentence of `text` that `span` stands in.
+pub(super) fn sentence_around(text: &str, span: &Range<usize>) -> Range<usize> {
+    let ends = |(index, end): (usize, char)| {
+        let behind = index + end.len_utf8();
+        let is_end = end == '\n'
+            || (matches!(end, '.' | '!' | '?')
+                && text[behind..].chars().next().is_none_or(char::is_whitespace));
+        is_end.then_some(behind)
+    };
+    let before = text.get(..span.start).unwrap_or_default();
+    let start = before.char_indices().rev().find_map(ends).unwrap_or(0);
+    let after = text.get(span.end..).unwrap_or_default();
+    let end = after.char_indices().find_map(|(index, c)| ends((span.end + index, c))).unwrap_or(text.len());
+    start..end
 }
 
 fn parse<T: serde::de::DeserializeOwned>(file: &'static str, text: &str) -> Result<T, RuleError> {
@@ -298,7 +334,11 @@ fn compile_pattern(rule: &Rule, written: &str) -> Result<(Regex, Option<Vec<Stri
 
 /// Replaces our own words by the regular expressions they stand for.
 fn expand(written: &str) -> String {
-    const WORDS: [(&str, &str); 5] = [
+    const WORDS: [(&str, &str); 8] = [
+        (
+            "<reward>",
+            r"(?: (?:up to |an? |a further |another |both )*(?:<money>|<pct>|\d+ points)(?: back| off| credit| bonus| cashback)?)?",
+        ),
         (
             "<money>",
             r"(?:(?:[£€$₹¥]|us\$|a\$|s\$|rp\.?|idr|usd|gbp|eur|chf|rm) ?\d[\d.,]*(?: ?(?:k|rb|ribu|jt|juta|m|million|mn))?|\d[\d.,]*(?: ?(?:[£€$]|eur|euros?|gbp|usd|pounds?|dollars?|rupiah|ribu|rb|juta|chf|pence|cents?|p|¢)))",
@@ -310,7 +350,11 @@ fn expand(written: &str) -> String {
         ("<gap>", r"(?:[^.!?\n\t]|\.\d){0,40}?"),
         ("<g>", r"(?:[^.!?\n\t]|\.\d){0,15}?"),
         ("<num>", r"(?:\d+|two|three|four|five|six|ten|dua|tiga|lima|zwei|drei|deux|trois|dos|tres)"),
+        (r"\d", "[0-9]"),
+        (r"\w", "[0-9a-z_]"),
     ];
+    // After the words above, which use them. Folded text is ASCII in the languages of the table, and
+    // the Unicode classes are a hundred times larger.
     WORDS.iter().fold(written.to_owned(), |text, (word, meaning)| text.replace(word, meaning))
 }
 

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
+use super::decode::floor_char_boundary;
 use super::html;
-use super::message::{Piece, PieceKind, floor_char_boundary};
+use super::message::{Piece, PieceKind};
 use super::normalise::readable;
 use super::segment::{Place, PlaceKind, Segment};
 

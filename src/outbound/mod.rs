@@ -1,7 +1,7 @@
 //! The outbound server's side: connections to the next hop, kept for the next message, and one mail
 //! transaction over one of them with the server's own answer to every step.
 //!
-//! Knows no verdicts and writes no records. A step that the server refuses is an answer ([`Reply`]); a
+//! Knows no verdicts and writes no records. A step that the server refuses is an answer ([`Reply`](crate::smtp::Reply)); a
 //! step that did not come about (closed, silent, garbled) is an [`OutboundError`] that names the step.
 
 mod connection;

@@ -27,8 +27,19 @@ pub struct Setup {
 pub struct Relay {
     dir: TempDir,
     setup: Setup,
-    child: Child,
+    child: Running,
     address: SocketAddr,
+}
+
+/// The process, killed when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Setup {
@@ -72,9 +83,12 @@ impl Setup {
         self
     }
 
-    /// A consent record for the purpose `marketing`, loaded before the test begins.
+    /// A consent record for the purpose `marketing`, loaded before the test begins; a day after the
+    /// status is when it ends.
     pub fn consent(mut self, address: &str, status: &str) -> Self {
-        self.consents.push_str(&format!("{address},marketing,{status},test,test,2026-01-01T00:00:00Z\n"));
+        let (status, until) = status.split_once(' ').unwrap_or((status, ""));
+        self.consents
+            .push_str(&format!("{address},marketing,{status},test,test,2024-01-01T00:00:00Z,{until}\n"));
         self
     }
 
@@ -95,7 +109,7 @@ impl Setup {
         );
         std::fs::write(dir.path().join("consentry.toml"), config).expect("write configuration");
         if !self.consents.is_empty() {
-            let text = format!("address,purpose,status,basis,source,at\n{}", self.consents);
+            let text = format!("address,purpose,status,basis,source,at,until\n{}", self.consents);
             std::fs::write(dir.path().join("consents.csv"), text).expect("write consents");
         }
         let (child, address) = launch(dir.path(), &state_dir);
@@ -117,7 +131,7 @@ impl Relay {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     pub fn dir(&self) -> &Path {
@@ -185,25 +199,25 @@ impl Relay {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = rustix::process::Pid::from_child(&self.child.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("SIGTERM");
     }
 
     /// Sends SIGKILL and waits until it is gone.
     pub fn kill(&mut self) {
-        self.child.kill().expect("SIGKILL");
-        self.child.wait().expect("wait");
+        self.child.0.kill().expect("SIGKILL");
+        self.child.0.wait().expect("wait");
     }
 
     /// Whether it has ended, and how.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("wait")
+        self.child.0.try_wait().expect("wait")
     }
 
     /// Waits until it has ended.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        wait_for("the relay to end", || self.child.try_wait().expect("wait"))
+        wait_for("the relay to end", || self.child.0.try_wait().expect("wait"))
     }
 
     /// Starts it again over the same directory, on another port.
@@ -218,20 +232,18 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- the relay's log ---\n{}", self.log());
         }
     }
 }
 
-fn launch(dir: &Path, state_dir: &Path) -> (Child, SocketAddr) {
+fn launch(dir: &Path, state_dir: &Path) -> (Running, SocketAddr) {
     let listen = state_dir.join("listen");
     // One that was killed leaves its file behind.
     let _ = std::fs::remove_file(&listen);
     let log = File::options().create(true).append(true).open(dir.join("stderr")).expect("log");
-    let mut child = Command::new(BINARY)
+    let child = Command::new(BINARY)
         .args(["run", "--config", "consentry.toml"])
         .current_dir(dir)
         .env("NO_COLOR", "1")
@@ -240,8 +252,9 @@ fn launch(dir: &Path, state_dir: &Path) -> (Child, SocketAddr) {
         .stderr(log)
         .spawn()
         .expect("start consentry");
+    let mut child = Running(child);
     let address = wait_for("the relay to listen", || {
-        if let Some(status) = child.try_wait().expect("wait") {
+        if let Some(status) = child.0.try_wait().expect("wait") {
             let log = std::fs::read_to_string(dir.join("stderr")).unwrap_or_default();
             panic!("the relay ended before it listened: {status}\n{log}");
         }

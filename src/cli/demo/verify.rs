@@ -12,30 +12,28 @@ const ADDED: [&str; 2] = ["Received", "X-Consentry-Verdict"];
 /// that consentry adds. Each difference is one sentence; none means that all is as it should be.
 pub fn differences(expected: &[&Sending], delivered: &[Delivered]) -> Vec<String> {
     let mut unclaimed: Vec<&Delivered> = delivered.iter().collect();
-    let mut differences = Vec::new();
+    let mut missing = Vec::new();
+    // What is right is set aside first, so that what is wrong is compared with what is left.
     for sending in expected {
-        let same_envelope = |one: &&Delivered| {
-            one.envelope.from == sending.from && one.envelope.to.iter().eq(sending.to.iter())
+        let right = |one: &&Delivered| {
+            has_envelope(one, sending) && check_bytes(sending.message, &one.message).is_ok()
         };
-        let best = unclaimed
-            .iter()
-            .position(|one| same_envelope(one) && check_bytes(sending.message, &one.message).is_ok())
-            .or_else(|| unclaimed.iter().position(same_envelope));
-        match best {
-            None => differences.push(format!(
-                "{} for {} should have been delivered and was not",
-                sending.name,
-                sending.to.join(", ")
-            )),
+        match unclaimed.iter().position(right) {
+            Some(at) => drop(unclaimed.remove(at)),
+            None => missing.push(sending),
+        }
+    }
+    let mut differences = Vec::new();
+    for sending in missing {
+        let to = sending.to.join(", ");
+        match unclaimed.iter().position(|one| has_envelope(one, sending)) {
+            None => {
+                differences.push(format!("{} for {to} should have been delivered and was not", sending.name))
+            }
             Some(at) => {
                 let found = unclaimed.remove(at);
                 if let Err(difference) = check_bytes(sending.message, &found.message) {
-                    differences.push(format!(
-                        "{} for {} ({}): {difference}",
-                        sending.name,
-                        sending.to.join(", "),
-                        found.name
-                    ));
+                    differences.push(format!("{} for {to} ({}): {difference}", sending.name, found.name));
                 }
             }
         }
@@ -70,7 +68,11 @@ pub fn undecided(sendings: &[Sending], decisions: &[Decision]) -> Vec<String> {
     differences
 }
 
-/// The names of the header fields on top of `original`, when the rest is `original` to the byte.
+fn has_envelope(delivered: &Delivered, sending: &Sending) -> bool {
+    delivered.envelope.from == sending.from && delivered.envelope.to.iter().eq(sending.to.iter())
+}
+
+/// Whether `delivered` is `original` to the byte below the lines that consentry adds; if not, why.
 fn check_bytes(original: &[u8], delivered: &[u8]) -> Result<(), String> {
     let Some(added) = delivered.strip_suffix(original) else {
         let common =
