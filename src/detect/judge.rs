@@ -81,6 +81,8 @@ pub(super) struct RuleSums {
     pub segments: Vec<f32>,
     /// Of the message, the sender's claims included.
     pub surplus: f32,
+    /// Of this, what does not stand in words: link targets, file names, claims.
+    pub unspoken: f32,
     /// Of service content.
     pub service: f32,
     /// How much each segment's hits count in the message's.
@@ -101,12 +103,15 @@ pub(super) fn add_rules(table: &RuleTable, segments: &[Segment], findings: &[Fin
         .collect();
     sums.sort_by(|a, b| b.promotional.total_cmp(&a.promotional).then(a.segment.cmp(&b.segment)));
     let (mut surplus, shares) = add_up(table, segments, findings, &sums);
+    let has_words = |sum: &Sum| model::has_words(segments[sum.segment].place.kind);
+    sums.retain(has_words);
+    let (spoken, _) = add_up(table, segments, findings, &sums);
     let claims_count = surplus >= ENOUGH_FOR_CLAIMS;
     if claims_count {
         surplus += claims(table, findings);
     }
     let service = strongest(table, findings, CountsAs::Service);
-    RuleSums { segments: each, surplus, service, shares, claims_count }
+    RuleSums { segments: each, surplus, unspoken: (surplus - spoken).max(0.0), service, shares, claims_count }
 }
 
 /// Judges a message by its segments' findings and the model.

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let numbers = Numbers { bias: -1.0, rules: 0.5, message: [1.0, 2.0, 3.0, 4.0, 5.0], mixed: [0.25; MIXED] };
+        let numbers = Numbers { bias: -1.0, rules: 0.5, message: [1.0; MESSAGE], mixed: [0.25; MIXED] };
         let weights = vec![
             Weight { name: "your order".into(), weight: -0.5 },
             Weight { name: "discover".into(), weight: 1.25 },

@@ -21,7 +21,7 @@ use std::ops::Range;
 
 pub(crate) use features::View;
 pub use file::{ModelError, Weight};
-pub(crate) use opinion::Opinion;
+pub(crate) use opinion::{Opinion, has_words};
 pub(in crate::detect) use train::train;
 pub use train::{Judged, LabelledMail, Trained};
 pub use training::{LabelledMessage, LabelledSegment, TrainingError, TrainingPlace, read};
@@ -61,8 +61,8 @@ pub(crate) struct Numbers {
     pub mixed: [f32; MIXED],
 }
 
-/// Numbers that decide whether a message promotes: constant, strongest segment, second, third, rules.
-pub(crate) const MESSAGE: usize = 5;
+/// Numbers that decide whether a message promotes: constant, strongest segment, second, third.
+pub(crate) const MESSAGE: usize = 4;
 /// Numbers that decide mixed or marketing: constant, service rules, share of neutral segments, most
 /// neutral segment, subject.
 pub(crate) const MIXED: usize = 5;
@@ -146,9 +146,9 @@ impl Model {
         self.numbers.bias + words + self.numbers.rules * rules
     }
 
-    /// The log-odds that a message promotes, from its segments'.
-    pub(crate) fn message_log_odds(&self, segments: &[f32], rules: f32) -> f32 {
-        dot(&self.numbers.message, &message_features(segments, rules))
+    /// The log-odds that a message promotes, from its segments' and from what the rules found outside words.
+    pub(crate) fn message_log_odds(&self, segments: &[f32], unspoken: f32) -> f32 {
+        dot(&self.numbers.message, &message_features(segments)) + self.numbers.rules * unspoken
     }
 
     /// The log-odds that a promotional message has service content.
@@ -180,7 +180,7 @@ const NONE: f32 = -2.0;
 
 /// What decides whether a message promotes. The second and third segment only count where they promote
 /// themselves, and there is no mean: neutral text, however much, must not outweigh an offer.
-pub(crate) fn message_features(segments: &[f32], rules: f32) -> [f32; MESSAGE] {
+pub(crate) fn message_features(segments: &[f32]) -> [f32; MESSAGE] {
     let mut top = [f32::NEG_INFINITY; 3];
     for &score in segments {
         let mut score = score;
@@ -191,7 +191,7 @@ pub(crate) fn message_features(segments: &[f32], rules: f32) -> [f32; MESSAGE] {
         }
     }
     let [first, second, third] = top;
-    [1.0, first.clamp(NONE, 8.0), second.clamp(0.0, 8.0), third.clamp(0.0, 8.0), rules.clamp(0.0, 10.0)]
+    [1.0, first.clamp(NONE, 8.0), second.clamp(0.0, 8.0), third.clamp(0.0, 8.0)]
 }
 
 /// What decides between mixed and marketing.
@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn the_three_strongest_segments_count() {
-        assert_eq!(message_features(&[-3.0, 2.0, 1.0, 4.0], 3.0), [1.0, 4.0, 2.0, 1.0, 3.0]);
-        assert_eq!(message_features(&[-1.0], 0.0), [1.0, -1.0, 0.0, 0.0, 0.0]);
-        assert_eq!(message_features(&[], 0.0), [1.0, NONE, 0.0, 0.0, 0.0]);
+        assert_eq!(message_features(&[-3.0, 2.0, 1.0, 4.0]), [1.0, 4.0, 2.0, 1.0]);
+        assert_eq!(message_features(&[-1.0]), [1.0, -1.0, 0.0, 0.0]);
+        assert_eq!(message_features(&[]), [1.0, NONE, 0.0, 0.0]);
     }
 }

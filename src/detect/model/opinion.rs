@@ -75,7 +75,7 @@ impl Model {
         let values: Vec<f32> = distinct.iter().filter_map(|&index| scores[index]).collect();
         let subject = subject(segments, &scores);
         Opinion {
-            log_odds: self.message_log_odds(&values, rules.surplus),
+            log_odds: self.message_log_odds(&values, rules.unspoken),
             mixed: self.mixed_log_odds(&values, subject, rules.service) > 0.0,
             phrases: self.phrases(&views, &known, &scores, distinct),
             segments: scores,

@@ -20,6 +20,9 @@ use crate::detect::{message, segmenter};
 
 /// Strength of the examples against the penalty; found by leaving sectors out.
 const STRENGTH: f32 = 0.15;
+/// What a log-odd of the rule table counts. Given, not learned: the words are learned in the light of the
+/// rules, and correct them where they stand in neutral sentences.
+const RULES: f32 = 0.7;
 /// A feature is learned when this many messages have it.
 const FEWEST_MESSAGES: usize = 2;
 /// Groups of sectors that are left out in turn.
@@ -111,14 +114,14 @@ pub(in crate::detect) fn train(table: &RuleTable, messages: &[LabelledMessage], 
     let judged = prepared.iter().zip(&out_of_fold).map(|(message, scores)| judged(message, scores, &numbers)).collect();
     let weights = learn_segments(&prepared, &names, |_| true);
     numbers.bias = weights[names.bias()];
-    numbers.rules = weights[names.rules()];
+    numbers.rules = RULES;
     let kept = names.names.iter().zip(&weights).filter(|(_, weight)| weight.abs() >= SMALLEST);
     let kept = kept.map(|(name, weight)| Weight { name: name.clone(), weight: *weight }).collect();
     let segments = prepared.iter().flat_map(|message| &message.labels).flatten().count();
     Trained { file: file::write(&numbers, kept, made_from), segments, judged }
 }
 
-/// Numbers for features' names. Behind the last name there are two more: the bias, and the rules' sum.
+/// Numbers for features' names. Behind the last name there is one more: the bias.
 #[derive(Default)]
 struct Names {
     numbers: HashMap<String, u32>,
@@ -131,10 +134,6 @@ struct Names {
 impl Names {
     fn bias(&self) -> usize {
         self.names.len()
-    }
-
-    fn rules(&self) -> usize {
-        self.names.len() + 1
     }
 
     fn number(&mut self, parts: &[&str]) -> u32 {
@@ -271,27 +270,22 @@ fn learn_segments(prepared: &[Prepared], names: &Names, included: impl Fn(&Prepa
     for message in prepared.iter().filter(|message| included(message)) {
         for (index, features) in message.features.iter().enumerate() {
             let (Some(features), Some(positive)) = (features, message.labels[index]) else { continue };
-            let features = with_numbers(features, names, message.rules.segments[index]);
-            examples.push(Example { features, positive, weight: STRENGTH });
+            let given = RULES * message.rules.segments[index];
+            examples.push(Example { features: with_bias(features, names), positive, given, weight: STRENGTH });
         }
     }
-    logistic_regression(&examples, names.names.len() + 2)
+    logistic_regression(&examples, names.names.len() + 1)
 }
 
-fn with_numbers(features: &[u32], names: &Names, rules: f32) -> Vec<(u32, f32)> {
-    let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
-    let mut all: Vec<(u32, f32)> = features.iter().map(|feature| (*feature, 1.0)).collect();
-    all.push((number(names.bias()), 1.0));
-    if rules != 0.0 {
-        all.push((number(names.rules()), rules));
-    }
-    all
+fn with_bias(features: &[u32], names: &Names) -> Vec<(u32, f32)> {
+    let bias = u32::try_from(names.bias()).unwrap_or(u32::MAX);
+    features.iter().copied().chain([bias]).map(|feature| (feature, 1.0)).collect()
 }
 
 fn segment_scores(message: &Prepared, names: &Names, weights: &[f32]) -> Vec<Option<f32>> {
     let score = |(features, rules): (&Option<Vec<u32>>, &f32)| {
-        let features = with_numbers(features.as_deref()?, names, *rules);
-        Some(features.iter().map(|(feature, value)| weights[*feature as usize] * value).sum())
+        let features = with_bias(features.as_deref()?, names);
+        Some(features.iter().map(|(feature, _)| weights[*feature as usize]).sum::<f32>() + RULES * rules)
     };
     message.features.iter().zip(&message.rules.segments).map(score).collect()
 }
@@ -323,11 +317,12 @@ fn message_numbers(prepared: &[Prepared], scores: &[Vec<Option<f32>>]) -> Number
         let (values, subject) = values(message, scores);
         let is_promotional = message.label.is_promotional();
         let weight = if is_promotional { 1.0 } else { SERVICE_COUNTS };
-        let features = numbered(&message_features(&values, message.rules.surplus));
-        promotional.push(Example { features, positive: is_promotional, weight });
+        let features = numbered(&message_features(&values));
+        let given = RULES * message.rules.unspoken;
+        promotional.push(Example { features, positive: is_promotional, given, weight });
         if is_promotional {
             let features = numbered(&mixed_features(&values, subject, message.rules.service));
-            mixed.push(Example { features, positive: message.label == Class::Mixed, weight: 1.0 });
+            mixed.push(Example { features, positive: message.label == Class::Mixed, given: 0.0, weight: 1.0 });
         }
     }
     let mut numbers = Numbers::default();
@@ -348,7 +343,7 @@ fn judged(message: &Prepared, scores: &[Option<f32>], numbers: &Numbers) -> Judg
         language: message.id.split('-').next().unwrap_or_default().to_owned(),
         label: message.label,
         borderline: message.borderline,
-        log_odds: super::dot(&numbers.message, &message_features(&values, message.rules.surplus)),
+        log_odds: super::dot(&numbers.message, &message_features(&values)) + RULES * message.rules.unspoken,
         mixed: super::dot(&numbers.mixed, &mixed) > 0.0,
     }
 }
