@@ -68,6 +68,12 @@ impl Finding {
         (rule.weight + context).max(0.0)
     }
 
+    /// The promotional rules whose hits weigh.
+    fn promotional_rules(&self, table: &RuleTable) -> Vec<usize> {
+        let weighs = |hit: &&Hit| self.weight(table, hit) > 0.0;
+        self.hits.iter().filter(weighs).map(|hit| hit.rule).collect()
+    }
+
     /// The folded text, for telling the language.
     pub(super) fn folded(&self) -> &str {
         &self.folded.text
@@ -79,6 +85,8 @@ impl Finding {
 pub(super) struct RuleSums {
     /// The promotional log-odds of each segment.
     pub segments: Vec<f32>,
+    /// The promotional rules that fired in each, by number.
+    pub fired: Vec<Vec<usize>>,
     /// Of the message, the sender's claims included.
     pub surplus: f32,
     /// Of this, what does not stand in words: link targets, file names, claims.
@@ -111,14 +119,15 @@ pub(super) fn add_rules(table: &RuleTable, segments: &[Segment], findings: &[Fin
         surplus += claims(table, findings);
     }
     let service = strongest(table, findings, CountsAs::Service);
-    RuleSums { segments: each, surplus, unspoken: (surplus - spoken).max(0.0), service, shares, claims_count }
+    let fired = findings.iter().map(|finding| finding.promotional_rules(table)).collect();
+    RuleSums { segments: each, fired, surplus, unspoken: (surplus - spoken).max(0.0), service, shares, claims_count }
 }
 
 /// Judges a message by its segments' findings and the model.
 pub(super) fn judge(table: &RuleTable, model: &Model, segments: Vec<Segment>, findings: &[Finding]) -> Outcome {
     let rules = add_rules(table, &segments, findings);
     let folded: Vec<&str> = findings.iter().map(Finding::folded).collect();
-    let opinion = model.opinion(&segments, &folded, &rules);
+    let opinion = model.opinion(table, &segments, &folded, &rules);
     let class = match opinion.log_odds {
         odds if odds < 0.0 => Class::Service,
         _ if opinion.mixed => Class::Mixed,

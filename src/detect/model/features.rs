@@ -18,6 +18,8 @@ pub(crate) struct View<'a> {
     pub kind: PlaceKind,
     /// Where its button or link leads; empty when nowhere.
     pub target: &'a str,
+    /// Promotional rules that fired in it, by id.
+    pub rules: &'a [&'a str],
 }
 
 /// Takes features: the parts of the name, and the bytes of the folded text that it stands on.
@@ -44,6 +46,9 @@ pub(super) fn extract<'a>(view: View<'a>, concepts: &Concepts, room: &mut Vec<To
         PlaceKind::Subject => sink.feature(&["p:subject"], 0..0),
         PlaceKind::Quoted => sink.feature(&["p:quote"], 0..0),
         _ => {}
+    }
+    for rule in view.rules {
+        sink.feature(&["r:", rule], 0..0);
     }
     links(view, room, concepts, sink);
 }
@@ -180,11 +185,12 @@ mod tests {
             folded: "discover our 20% offer",
             kind: PlaceKind::Button,
             target: "https://a.example/offers?utm_source=x",
+            rules: &["offer.money-off"],
         };
         extract(view, &Concepts::built_in(), &mut Vec::new(), &mut names);
         for name in [
             "discover", "^ discover", "discover our", "discover _ <pct>", "offer $", "disco~", "@discover",
-            "@discover+@we", "<pct>+@offer", "@we++@offer", "u:promotional", "u:tag",
+            "@discover+@we", "<pct>+@offer", "@we++@offer", "u:promotional", "u:tag", "r:offer.money-off",
         ] {
             assert!(names.0.iter().any(|found| found == name), "{name} is not in {:?}", names.0);
         }

@@ -210,7 +210,7 @@ mod tests {
     fn the_shipped_model_reads_and_tells_an_offer_from_a_receipt() {
         let model = Model::built_in().expect("weights.txt");
         let score = |folded| {
-            let view = View { folded, kind: crate::detect::PlaceKind::Html, target: "" };
+            let view = View { folded, kind: crate::detect::PlaceKind::Html, target: "", rules: &[] };
             model.segment_log_odds(&model.known(view), 0.0)
         };
         assert!(score("why not treat yourself to our new collection?") > 0.5);

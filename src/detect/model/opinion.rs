@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::features::View;
 use super::{Known, Model};
 use crate::detect::judge::RuleSums;
+use crate::detect::rules::RuleTable;
 use crate::detect::segment::{PlaceKind, Segment};
 
 /// Segments whose words can be quoted.
@@ -42,9 +43,13 @@ pub(crate) fn has_words(kind: PlaceKind) -> bool {
 }
 
 /// The segments as the model sees them. A link's target stands before its words.
-pub(crate) fn views<'a>(segments: &'a [Segment], folded: &[&'a str]) -> Vec<Option<View<'a>>> {
+pub(crate) fn views<'a>(
+    segments: &'a [Segment],
+    folded: &[&'a str],
+    fired: &'a [Vec<&'a str>],
+) -> Vec<Option<View<'a>>> {
     let mut target = "";
-    let view = |(segment, folded): (&'a Segment, &&'a str)| {
+    let view = |((segment, folded), rules): ((&'a Segment, &&'a str), &'a Vec<&'a str>)| {
         let kind = segment.place.kind;
         if kind == PlaceKind::LinkTarget {
             target = segment.text.as_str();
@@ -54,15 +59,28 @@ pub(crate) fn views<'a>(segments: &'a [Segment], folded: &[&'a str]) -> Vec<Opti
         }
         let takes_link = !matches!(kind, PlaceKind::AltText | PlaceKind::Tooltip | PlaceKind::Preheader);
         let target = if takes_link { std::mem::take(&mut target) } else { "" };
-        Some(View { folded, kind, target })
+        Some(View { folded, kind, target, rules })
     };
-    segments.iter().zip(folded).map(view).collect()
+    segments.iter().zip(folded).zip(fired).map(view).collect()
+}
+
+/// The ids of the rules that fired in each segment.
+pub(in crate::detect) fn fired<'a>(table: &'a RuleTable, rules: &RuleSums) -> Vec<Vec<&'a str>> {
+    let id = |rule: &usize| table.rules().get(*rule).map(|rule| rule.id.as_str());
+    rules.fired.iter().map(|fired| fired.iter().filter_map(id).collect()).collect()
 }
 
 impl Model {
     /// Judges a message by its segments and by what the rules found in them.
-    pub(in crate::detect) fn opinion(&self, segments: &[Segment], folded: &[&str], rules: &RuleSums) -> Opinion {
-        let views = views(segments, folded);
+    pub(in crate::detect) fn opinion(
+        &self,
+        table: &RuleTable,
+        segments: &[Segment],
+        folded: &[&str],
+        rules: &RuleSums,
+    ) -> Opinion {
+        let fired = fired(table, rules);
+        let views = views(segments, folded, &fired);
         let known: Vec<Vec<Known>> =
             views.iter().map(|view| view.map_or_else(Vec::new, |view| self.known(view))).collect();
         let scores: Vec<Option<f32>> = views

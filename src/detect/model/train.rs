@@ -13,7 +13,7 @@ use super::training::LabelledMessage;
 use super::{MESSAGE, MIXED, Numbers, message_features, mixed_features};
 use crate::detect::judge::{self, RuleSums};
 use crate::detect::normalise::readable;
-use crate::detect::rules::RuleTable;
+use crate::detect::rules::{CountsAs, Rule, RuleTable, Scope};
 use crate::detect::segment::{Place, PlaceKind, Segment};
 use crate::detect::verdict::Class;
 use crate::detect::{message, segmenter};
@@ -22,7 +22,7 @@ use crate::detect::{message, segmenter};
 const STRENGTH: f32 = 0.15;
 /// What a log-odd of the rule table counts. Given, not learned: the words are learned in the light of the
 /// rules, and correct them where they stand in neutral sentences.
-const RULES: f32 = 0.7;
+const RULES: f32 = 0.5;
 /// A feature is learned when this many messages have it.
 const FEWEST_MESSAGES: usize = 2;
 /// Groups of sectors that are left out in turn.
@@ -103,9 +103,10 @@ pub(in crate::detect) fn train(table: &RuleTable, messages: &[LabelledMessage], 
     let mut names = Names::default();
     let concepts = Concepts::built_in();
     let mut prepared: Vec<Prepared> = messages.iter().map(|m| prepare_message(table, m)).collect();
+    prepared.extend(table.rules().iter().flat_map(|rule| prepare_examples(table, rule)));
     prepared.extend(mails.iter().map(|mail| prepare_mail(table, mail)));
     for message in &mut prepared {
-        number_features(message, &concepts, &mut names);
+        number_features(table, message, &concepts, &mut names);
     }
     names.keep_common(&mut prepared);
     label_mails(&mut prepared, &names);
@@ -185,10 +186,11 @@ impl Sink for Numbering<'_> {
     }
 }
 
-fn number_features(message: &mut Prepared, concepts: &Concepts, names: &mut Names) {
+fn number_features(table: &RuleTable, message: &mut Prepared, concepts: &Concepts, names: &mut Names) {
     let folded: Vec<&str> = message.folded.iter().map(String::as_str).collect();
     let mut all = Vec::with_capacity(folded.len());
-    for view in opinion::views(&message.segments, &folded) {
+    let fired = opinion::fired(table, &message.rules);
+    for view in opinion::views(&message.segments, &folded, &fired) {
         all.push(view.map(|view| {
             let mut sink = Numbering { names, found: Vec::new() };
             features::extract(view, concepts, &mut Vec::new(), &mut sink);
@@ -217,6 +219,22 @@ fn prepare_message(table: &RuleTable, message: &LabelledMessage) -> Prepared {
     }
     let group = fold(&message.sector);
     prepare(table, message.id.clone(), message.label, message.borderline, group, segments, labels)
+}
+
+/// A rule's examples, as messages of one sentence: what fires promotes, what is spared does not.
+fn prepare_examples(table: &RuleTable, rule: &Rule) -> Vec<Prepared> {
+    if rule.counts_as != CountsAs::Promotional || rule.scope.contains(&Scope::LinkTarget) || rule.scope.contains(&Scope::FileName) {
+        return Vec::new();
+    }
+    let fires = rule.fires.iter().map(|text| (text, Class::Marketing));
+    let spares = rule.spares.iter().map(|text| (text, Class::Service));
+    let prepare_one = |(text, label): (&String, Class)| {
+        let place = Place { kind: PlaceKind::Html, number: 1, attached_message: false };
+        let segments = vec![Segment { place, text: readable(text) }];
+        let labels = vec![Some(label.is_promotional())];
+        prepare(table, String::new(), label, false, fold(&rule.id), segments, labels)
+    };
+    fires.chain(spares).map(prepare_one).collect()
 }
 
 fn prepare_mail(table: &RuleTable, mail: &LabelledMail) -> Prepared {
