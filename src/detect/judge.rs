@@ -91,6 +91,10 @@ pub(super) struct RuleSums {
     pub surplus: f32,
     /// Of this, what does not stand in words: link targets, file names, claims.
     pub unspoken: f32,
+    /// Log-odds that the message promotes, by the rules alone.
+    pub log_odds: f32,
+    /// The same, by what does not stand in words alone.
+    pub log_odds_unspoken: f32,
     /// Of service content.
     pub service: f32,
     /// How much each segment's hits count in the message's.
@@ -120,7 +124,19 @@ pub(super) fn add_rules(table: &RuleTable, segments: &[Segment], findings: &[Fin
     }
     let service = strongest(table, findings, CountsAs::Service);
     let fired = findings.iter().map(|finding| finding.promotional_rules(table)).collect();
-    RuleSums { segments: each, fired, surplus, unspoken: (surplus - spoken).max(0.0), service, shares, claims_count }
+    let unspoken = (surplus - spoken).max(0.0);
+    let (log_odds, log_odds_unspoken) = (BIAS + surplus, BIAS + unspoken);
+    RuleSums {
+        segments: each,
+        fired,
+        surplus,
+        unspoken,
+        log_odds,
+        log_odds_unspoken,
+        service,
+        shares,
+        claims_count,
+    }
 }
 
 /// Judges a message by its segments' findings and the model.

@@ -93,7 +93,7 @@ impl Model {
         let values: Vec<f32> = distinct.iter().filter_map(|&index| scores[index]).collect();
         let subject = subject(segments, &scores);
         Opinion {
-            log_odds: self.message_log_odds(&values, rules.unspoken),
+            log_odds: combined(self.message_log_odds(&values, rules.unspoken), rules),
             mixed: self.mixed_log_odds(&values, subject, rules.service) > 0.0,
             phrases: self.phrases(&views, &known, &scores, distinct),
             segments: scores,
@@ -118,6 +118,12 @@ impl Model {
             })
             .collect()
     }
+}
+
+/// The model has learned from the rules; what they say alone counts where it says more. Where it is said
+/// outside words, in file names and claims, the model has no say.
+fn combined(model: f32, rules: &RuleSums) -> f32 {
+    model.max(rules.log_odds + model).max(rules.log_odds_unspoken)
 }
 
 /// The scored segments, without those that repeat an earlier one's words: the text part says what the
