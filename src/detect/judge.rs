@@ -12,7 +12,7 @@ use super::segment::{PlaceKind, Segment};
 use super::verdict::{Class, Evidence, MAX_QUOTE, Mark, SegmentJudgement};
 
 /// Log-odds of a link target or file name about which nothing promotional was found.
-const BIAS: f32 = -3.5;
+const BIAS: f32 = -3.2;
 /// What the second, third, .. rule of a segment, or segment of a message, still adds.
 const FADING: [f32; 6] = [1.0, 0.6, 0.4, 0.3, 0.2, 0.1];
 /// Quoted text is somebody else's, most often: the customer's reply holds our last message.

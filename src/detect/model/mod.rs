@@ -11,6 +11,7 @@ mod features;
 mod file;
 mod learn;
 mod opinion;
+mod sentences;
 mod tokens;
 mod train;
 mod training;
@@ -26,8 +27,10 @@ pub(in crate::detect) use train::train;
 pub use train::{Judged, LabelledMail, Trained};
 pub use training::{LabelledMessage, LabelledSegment, TrainingError, TrainingPlace, read};
 
+use super::segment::PlaceKind;
 use concepts::Concepts;
 use features::Sink;
+use sentences::{Part, Sentences};
 
 /// The rule id of evidence that the model found.
 pub(crate) const PHRASE: &str = "model.phrase";
@@ -91,6 +94,7 @@ impl Hasher for Ready {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Known {
     key: u64,
+    part: Part,
     pub weight: f32,
     pub span: Range<usize>,
 }
@@ -130,20 +134,21 @@ impl Model {
         Ok(Self { concepts: std::sync::Arc::new(Concepts::built_in()), numbers, weights })
     }
 
-    /// The features of a segment that have a weight, each once.
+    /// The features of a segment that have a weight, each once for each sentence.
     pub(crate) fn known(&self, view: View<'_>) -> Vec<Known> {
-        let mut collector = Collector { model: self, known: Vec::new() };
+        let mut collector = Collector { model: self, sentences: Sentences::of(view.folded), known: Vec::new() };
         features::extract(view, &self.concepts, &mut Vec::with_capacity(64), &mut collector);
         let mut known = collector.known;
-        known.sort_unstable_by_key(|feature| (feature.key, feature.span.start));
-        known.dedup_by_key(|feature| feature.key);
+        known.sort_unstable_by_key(|feature| (feature.key, feature.part));
+        known.dedup_by_key(|feature| (feature.key, feature.part));
         known
     }
 
     /// The log-odds that a segment promotes, with those that the rules give it.
-    pub(crate) fn segment_log_odds(&self, known: &[Known], rules: f32) -> f32 {
-        let words: f32 = known.iter().map(|feature| feature.weight).sum();
-        self.numbers.bias + words + self.numbers.rules * rules
+    pub(crate) fn segment_log_odds(&self, known: &[Known], kind: PlaceKind, rules: f32) -> f32 {
+        let given = self.numbers.bias + self.numbers.rules * rules;
+        let features = known.iter().map(|feature| (feature.key, feature.weight, feature.part));
+        in_place(kind, sentences::score(features, given))
     }
 
     /// The log-odds that a message promotes, from its segments' and from what the rules found outside words.
@@ -157,8 +162,17 @@ impl Model {
     }
 }
 
+/// What quoted words count: they are somebody else's, most often.
+const QUOTED: f32 = 0.3;
+
+/// A segment's log-odds in the light of where it stands.
+pub(crate) fn in_place(kind: PlaceKind, log_odds: f32) -> f32 {
+    if kind == PlaceKind::Quoted && log_odds > 0.0 { log_odds * QUOTED } else { log_odds }
+}
+
 struct Collector<'m> {
     model: &'m Model,
+    sentences: Sentences,
     known: Vec<Known>,
 }
 
@@ -166,7 +180,7 @@ impl Sink for Collector<'_> {
     fn feature(&mut self, parts: &[&str], span: Range<usize>) {
         let key = features::hash(parts);
         if let Some(&weight) = self.model.weights.get(&key) {
-            self.known.push(Known { key, weight, span });
+            self.known.push(Known { key, part: self.sentences.part(&span), weight, span });
         }
     }
 }
@@ -210,8 +224,8 @@ mod tests {
     fn the_shipped_model_reads_and_tells_an_offer_from_a_receipt() {
         let model = Model::built_in().expect("weights.txt");
         let score = |folded| {
-            let view = View { folded, kind: crate::detect::PlaceKind::Html, target: "", rules: &[] };
-            model.segment_log_odds(&model.known(view), 0.0)
+            let view = View { folded, kind: PlaceKind::Html, target: "", rules: &[] };
+            model.segment_log_odds(&model.known(view), view.kind, 0.0)
         };
         assert!(score("why not treat yourself to our new collection?") > 0.5);
         assert!(score("your payment of £20.00 was received on 3 may.") < -0.5);

@@ -87,7 +87,7 @@ impl Model {
             .iter()
             .zip(&known)
             .zip(&rules.segments)
-            .map(|((view, known), rules)| view.map(|_| self.segment_log_odds(known, *rules)))
+            .map(|((view, known), rules)| view.map(|view| self.segment_log_odds(known, view.kind, *rules)))
             .collect();
         let distinct = distinct(folded, &scores);
         let values: Vec<f32> = distinct.iter().filter_map(|&index| scores[index]).collect();

@@ -9,8 +9,9 @@ use super::features::{self, Sink};
 use super::file::{self, Weight};
 use super::learn::{Example, logistic_regression};
 use super::opinion;
+use super::sentences::{self, Part, Sentences};
 use super::training::LabelledMessage;
-use super::{MESSAGE, MIXED, Numbers, message_features, mixed_features};
+use super::{MESSAGE, MIXED, Numbers, in_place, message_features, mixed_features};
 use crate::detect::judge::{self, RuleSums};
 use crate::detect::normalise::readable;
 use crate::detect::rules::{CountsAs, Rule, RuleTable, Scope};
@@ -93,7 +94,7 @@ struct Prepared {
     folded: Vec<String>,
     rules: RuleSums,
     /// Feature numbers of each segment that has words.
-    features: Vec<Option<Vec<u32>>>,
+    features: Vec<Option<Vec<(u32, Part)>>>,
     /// The label of each segment; `None` where it is not known.
     labels: Vec<Option<bool>>,
 }
@@ -169,20 +170,22 @@ impl Names {
         self.names = kept;
         self.numbers.clear();
         for features in prepared.iter_mut().flat_map(|message| message.features.iter_mut().flatten()) {
-            *features = features.iter().filter_map(|old| renumbered[*old as usize]).collect();
+            let renumber = |(old, part): &(u32, Part)| Some((renumbered[*old as usize]?, *part));
+            *features = features.iter().filter_map(renumber).collect();
         }
     }
 }
 
 struct Numbering<'n> {
     names: &'n mut Names,
-    found: Vec<u32>,
+    sentences: Sentences,
+    found: Vec<(u32, Part)>,
 }
 
 impl Sink for Numbering<'_> {
-    fn feature(&mut self, parts: &[&str], _: Range<usize>) {
+    fn feature(&mut self, parts: &[&str], span: Range<usize>) {
         let number = self.names.number(parts);
-        self.found.push(number);
+        self.found.push((number, self.sentences.part(&span)));
     }
 }
 
@@ -192,7 +195,7 @@ fn number_features(table: &RuleTable, message: &mut Prepared, concepts: &Concept
     let fired = opinion::fired(table, &message.rules);
     for view in opinion::views(&message.segments, &folded, &fired) {
         all.push(view.map(|view| {
-            let mut sink = Numbering { names, found: Vec::new() };
+            let mut sink = Numbering { names, sentences: Sentences::of(view.folded), found: Vec::new() };
             features::extract(view, concepts, &mut Vec::new(), &mut sink);
             let mut found = sink.found;
             found.sort_unstable();
@@ -295,17 +298,21 @@ fn learn_segments(prepared: &[Prepared], names: &Names, included: impl Fn(&Prepa
     logistic_regression(&examples, names.names.len() + 1)
 }
 
-fn with_bias(features: &[u32], names: &Names) -> Vec<(u32, f32)> {
-    let bias = u32::try_from(names.bias()).unwrap_or(u32::MAX);
-    features.iter().copied().chain([bias]).map(|feature| (feature, 1.0)).collect()
+fn with_bias(features: &[(u32, Part)], names: &Names) -> Vec<(u32, f32)> {
+    let mut numbers: Vec<u32> = features.iter().map(|(feature, _)| *feature).collect();
+    numbers.dedup();
+    numbers.push(u32::try_from(names.bias()).unwrap_or(u32::MAX));
+    numbers.into_iter().map(|feature| (feature, 1.0)).collect()
 }
 
 fn segment_scores(message: &Prepared, names: &Names, weights: &[f32]) -> Vec<Option<f32>> {
-    let score = |(features, rules): (&Option<Vec<u32>>, &f32)| {
-        let features = with_bias(features.as_deref()?, names);
-        Some(features.iter().map(|(feature, _)| weights[*feature as usize]).sum::<f32>() + RULES * rules)
+    let score = |(index, features): (usize, &Option<Vec<(u32, Part)>>)| {
+        let given = weights[names.bias()] + RULES * message.rules.segments[index];
+        let features = features.as_ref()?.iter();
+        let weighed = features.map(|(feature, part)| (u64::from(*feature), weights[*feature as usize], *part));
+        Some(in_place(message.segments[index].place.kind, sentences::score(weighed, given)))
     };
-    message.features.iter().zip(&message.rules.segments).map(score).collect()
+    message.features.iter().enumerate().map(score).collect()
 }
 
 fn scores_out_of_fold(prepared: &[Prepared], names: &Names) -> Vec<Vec<Option<f32>>> {
