@@ -42,6 +42,7 @@ pub(super) fn extract<'a>(view: View<'a>, concepts: &Concepts, room: &mut Vec<To
     tokens::cut(view.folded, room);
     words(room, sink);
     classes(room, concepts, sink);
+    glosses(room, concepts, sink);
     match view.kind {
         PlaceKind::Subject => sink.feature(&["p:subject"], 0..0),
         PlaceKind::Quoted => sink.feature(&["p:quote"], 0..0),
@@ -117,6 +118,27 @@ fn classes(tokens: &[Token<'_>], concepts: &Concepts, sink: &mut impl Sink) {
         }
         second_before = before;
         before = Some(class);
+    }
+}
+
+/// English words for words, and pairs of them within a sentence, whatever stands between.
+fn glosses(tokens: &[Token<'_>], concepts: &Concepts, sink: &mut impl Sink) {
+    let mut before: Option<(&str, usize)> = None;
+    for token in tokens {
+        if matches!(token.text, "." | "!" | "?" | "|") {
+            before = None;
+            continue;
+        }
+        let is_class = token.text.starts_with('<');
+        let gloss = if is_class { Some(token.text) } else { concepts.gloss(token.text) };
+        let Some(gloss) = gloss else { continue };
+        if !is_class {
+            sink.feature(&["=", gloss], token.span.clone());
+        }
+        if let Some((first, start)) = before {
+            sink.feature(&["=", first, " ", gloss], start..token.span.end);
+        }
+        before = Some((gloss, token.span.start));
     }
 }
 
