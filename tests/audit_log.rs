@@ -38,19 +38,7 @@ fn decision(reference: &Reference) -> Decision {
 }
 
 fn outcome(reference: &Reference) -> Outcome {
-    Outcome {
-        time: now(),
-        reference: reference.clone(),
-        result: OutcomeKind::Withheld,
-        reply: "550 5.7.1 no".to_owned(),
-        outbound: None,
-        outbound_reply: None,
-        step: None,
-        error: None,
-        client: None,
-        from: None,
-        recipients: Vec::new(),
-    }
+    Outcome::new(now(), reference.clone(), OutcomeKind::Withheld, "550 5.7.1 no".to_owned())
 }
 
 fn started() -> Started {

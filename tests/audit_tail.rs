@@ -51,19 +51,8 @@ impl Relay {
     }
 
     async fn end(&self, reference: Reference) {
-        let outcome = Outcome {
-            time: Timestamp::now(),
-            reference,
-            result: OutcomeKind::Forwarded,
-            reply: "250 2.0.0 taken".to_owned(),
-            outbound: None,
-            outbound_reply: None,
-            step: None,
-            error: None,
-            client: None,
-            from: None,
-            recipients: Vec::new(),
-        };
+        let outcome =
+            Outcome::new(Timestamp::now(), reference, OutcomeKind::Forwarded, "250 2.0.0 taken".to_owned());
         self.log.outcome(&outcome).await.expect("outcome");
     }
 

@@ -308,6 +308,25 @@ impl fmt::Display for Mode {
     }
 }
 
+impl Outcome {
+    /// An outcome of which nothing is known but what the mailer heard.
+    pub fn new(time: Timestamp, reference: Reference, result: OutcomeKind, reply: String) -> Self {
+        Self {
+            time,
+            reference,
+            result,
+            reply,
+            outbound: None,
+            outbound_reply: None,
+            step: None,
+            error: None,
+            client: None,
+            from: None,
+            recipients: Vec::new(),
+        }
+    }
+}
+
 impl Decision {
     /// True when a recipient did not get the message, or in enforce mode would not have got it.
     pub fn withholds(&self) -> bool {

@@ -19,6 +19,7 @@ use crate::consent::{NewRecord, Purpose, Status, StoreOptions};
 use crate::control::consent::Answer;
 use crate::smtp::Address;
 
+use super::local_user;
 use backend::Backend;
 use show::Style;
 
@@ -279,20 +280,4 @@ fn begin(text: &str) -> Result<Timestamp, String> {
 
 fn end(text: &str) -> Result<Timestamp, String> {
     moment::parse(text, DayEdge::End).map_err(|error| error.to_string())
-}
-
-/// Who runs this command, with the person behind `sudo` where there is one.
-fn local_user() -> String {
-    let uid = rustix::process::getuid();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid.as_raw())).then(|| name.to_owned())
-    });
-    let name = name.unwrap_or_else(|| format!("uid {}", uid.as_raw()));
-    match std::env::var("SUDO_USER") {
-        Ok(person) if uid.is_root() && !person.is_empty() && person != name => format!("{person} as {name}"),
-        _ => name,
-    }
 }

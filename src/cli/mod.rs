@@ -142,6 +142,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Who runs this command, with the person behind `sudo` where there is one.
+pub(crate) fn local_user() -> String {
+    let uid = rustix::process::getuid();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid.as_raw())).then(|| name.to_owned())
+    });
+    let name = name.unwrap_or_else(|| format!("uid {}", uid.as_raw()));
+    match std::env::var("SUDO_USER") {
+        Ok(person) if uid.is_root() && !person.is_empty() && person != name => format!("{person} as {name}"),
+        _ => name,
+    }
+}
+
 /// Prints an error as a sentence and gives the exit code.
 pub(crate) fn fail(code: u8, error: impl Display) -> ExitCode {
     eprintln!("consentry: {error}");

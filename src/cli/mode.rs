@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use super::{exit, fail};
+use super::{exit, fail, local_user};
 use crate::audit::Mode;
 use crate::config::{Config, Span};
 use crate::control::{Client, ControlError, ModeAnswer, ModeRequest};
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> ExitCode {
             To::Monitor => Mode::Monitor,
         },
         reason: args.reason.clone().unwrap_or_default(),
-        by: user(),
+        by: local_user(),
         hold: args.hold,
     });
     match runtime.block_on(ask(request, config)) {
@@ -121,13 +121,4 @@ fn print(answer: &ModeAnswer, running: bool, json: bool) -> ExitCode {
         println!("until {until:.0}, then {}", state.lasting);
     }
     ExitCode::SUCCESS
-}
-
-/// The name of who runs the command.
-fn user() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|name| !name.is_empty())
-        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use regex::{Regex, RegexBuilder};
@@ -165,7 +166,7 @@ pub(super) struct RuleTable {
     rules: Vec<Rule>,
     patterns: Vec<Pattern>,
     /// The exceptions of each rule.
-    unless: Vec<Vec<Regex>>,
+    unless: Vec<Vec<Expression>>,
     literals: AhoCorasick,
     /// For each literal, the patterns that cannot match without it (or one of its sisters).
     needed_by: Vec<Vec<u32>>,
@@ -176,7 +177,15 @@ pub(super) struct RuleTable {
 #[derive(Debug)]
 struct Pattern {
     rule: usize,
-    regex: Regex,
+    expression: Expression,
+}
+
+/// A regular expression that is compiled when a text first has a literal of it: all of them together
+/// take half a second and 60 MB, and most messages need a few.
+#[derive(Debug)]
+struct Expression {
+    written: String,
+    compiled: OnceLock<Option<Regex>>,
 }
 
 #[derive(Deserialize)]
@@ -211,7 +220,7 @@ impl RuleTable {
         for (index, rule) in rules.iter().enumerate() {
             for written in rule.patterns.values().flatten() {
                 let number = u32::try_from(patterns.len()).unwrap_or(u32::MAX);
-                let (regex, needs) = compile_pattern(rule, written)?;
+                let (expression, needs) = read_pattern(rule, written)?;
                 match needs {
                     Some(literals) => {
                         for literal in literals {
@@ -220,10 +229,12 @@ impl RuleTable {
                     }
                     None => always.push(number),
                 }
-                patterns.push(Pattern { rule: index, regex });
+                patterns.push(Pattern { rule: index, expression });
             }
-            let exceptions =
-                rule.unless.iter().map(|written| compile_pattern(rule, written).map(|(regex, _)| regex));
+            let exceptions = rule
+                .unless
+                .iter()
+                .map(|written| read_pattern(rule, written).map(|(expression, _)| expression));
             unless.push(exceptions.collect::<Result<_, _>>()?);
         }
         let (names, needed_by): (Vec<_>, Vec<_>) = by_literal.into_iter().unzip();
@@ -263,15 +274,17 @@ impl RuleTable {
     fn spans(&self, rule: usize, patterns: &[u32], folded: &str) -> Vec<Range<usize>> {
         let mut spans: Vec<Range<usize>> = patterns
             .iter()
-            .filter_map(|number| self.patterns.get(*number as usize))
-            .flat_map(|pattern| pattern.regex.find_iter(folded).take(MOST_MATCHES).map(|found| found.range()))
+            .filter_map(|number| self.patterns.get(*number as usize)?.expression.regex())
+            .flat_map(|regex| regex.find_iter(folded).take(MOST_MATCHES).map(|found| found.range()))
             .collect();
         if spans.is_empty() {
             return spans;
         }
         let unless = self.unless.get(rule).into_iter().flatten();
-        let excepted: Vec<Range<usize>> =
-            unless.flat_map(|regex| regex.find_iter(folded).map(|found| found.range())).collect();
+        let excepted: Vec<Range<usize>> = unless
+            .filter_map(Expression::regex)
+            .flat_map(|regex| regex.find_iter(folded).map(|found| found.range()))
+            .collect();
         spans.retain(|span| !excepted.iter().any(|other| other.start < span.end && span.start < other.end));
         spans.sort_by_key(|span| (span.start, span.end));
         let mut merged: Vec<Range<usize>> = Vec::new();
@@ -314,7 +327,7 @@ fn parse<T: serde::de::DeserializeOwned>(file: &'static str, text: &str) -> Resu
 }
 
 /// The regular expression of a written pattern, and the literals of which every match has one.
-fn compile_pattern(rule: &Rule, written: &str) -> Result<(Regex, Option<Vec<String>>), RuleError> {
+fn read_pattern(rule: &Rule, written: &str) -> Result<(Expression, Option<Vec<String>>), RuleError> {
     let faulty =
         |reason: String| RuleError::Pattern { rule: rule.id.clone(), pattern: written.to_owned(), reason };
     let expression = expand(written);
@@ -324,12 +337,16 @@ fn compile_pattern(rule: &Rule, written: &str) -> Result<(Regex, Option<Vec<Stri
         true => format!(r"(?-u:\b{{start-half}})(?:{expression})(?-u:\b{{end-half}})"),
         false => expression,
     };
-    let regex = RegexBuilder::new(&bounded)
-        .size_limit(PATTERN_SIZE)
-        .build()
-        .map_err(|error| faulty(error.to_string()))?;
     let needs = needed_literals(&hir).filter(|literals| literals.iter().all(|literal| literal.len() >= 3));
-    Ok((regex, needs))
+    Ok((Expression { written: bounded, compiled: OnceLock::new() }, needs))
+}
+
+impl Expression {
+    /// The compiled expression; none only for one that is too large, which a test rules out for the table.
+    fn regex(&self) -> Option<&Regex> {
+        let compile = || RegexBuilder::new(&self.written).size_limit(PATTERN_SIZE).build().ok();
+        self.compiled.get_or_init(compile).as_ref()
+    }
 }
 
 /// Replaces our own words by the regular expressions they stand for.
@@ -395,6 +412,15 @@ mod tests {
     }
 
     #[test]
+    fn every_pattern_compiles() {
+        let table = RuleTable::built_in().expect("table");
+        let patterns = table.patterns.iter().map(|pattern| &pattern.expression);
+        for expression in patterns.chain(table.unless.iter().flatten()) {
+            assert!(expression.regex().is_some(), "{}", expression.written);
+        }
+    }
+
+    #[test]
     fn every_example_in_the_table_holds() {
         let table = RuleTable::built_in().expect("table");
         let mut wrong = Vec::new();
@@ -441,7 +467,7 @@ mod tests {
     #[test]
     fn literals_are_those_that_a_match_cannot_lack() {
         let table = RuleTable::built_in().expect("table");
-        let needs = |written: &str| compile_pattern(&table.rules[0], written).expect(written).1;
+        let needs = |written: &str| read_pattern(&table.rules[0], written).expect(written).1;
         assert_eq!(needs("earn more rewards?"), Some(vec!["earn more reward".to_owned()]));
         assert_eq!(needs("(?:save|spare) <pct>"), Some(vec!["save".into(), "spare".into()]));
         assert_eq!(needs(r"\d+ ?%"), None);

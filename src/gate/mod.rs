@@ -74,27 +74,19 @@ impl Gate {
     /// Begins a mail transaction at the outbound server. The reply is the mailer's answer to MAIL; with a
     /// passage recipients may follow.
     pub async fn begin(&self, client: &Client, mail: &MailParameters<'_>) -> (Option<Passage>, Reply) {
+        let envelope = Envelope {
+            reverse_path: mail.reverse_path.clone(),
+            recipients: Vec::new(),
+            body: mail.body,
+            smtputf8: mail.smtputf8,
+        };
         match self.parts.outbound.begin(mail).await {
             Ok(Begun::Accepted(transaction, reply)) => {
-                let envelope = Envelope {
-                    reverse_path: mail.reverse_path.clone(),
-                    recipients: Vec::new(),
-                    body: mail.body,
-                    smtputf8: mail.smtputf8,
-                };
                 let passage = Passage::new(self.clone(), transaction, envelope, client.clone());
                 (Some(passage), replies::passed_on(&reply))
             }
             Ok(Begun::Refused(reply)) => (None, replies::passed_on(&reply)),
-            Err(error) => {
-                let envelope = Envelope {
-                    reverse_path: mail.reverse_path.clone(),
-                    recipients: Vec::new(),
-                    body: mail.body,
-                    smtputf8: mail.smtputf8,
-                };
-                (None, self.outbound_failed(client, &envelope, &error).await)
-            }
+            Err(error) => (None, self.outbound_failed(client, &envelope, &error).await),
         }
     }
 
@@ -133,17 +125,5 @@ impl Gate {
 
 /// What became of a message, as far as the reply tells it.
 fn outcome(reference: Reference, result: OutcomeKind, reply: &Reply) -> Outcome {
-    Outcome {
-        time: Timestamp::now(),
-        reference,
-        result,
-        reply: reply.to_line(),
-        outbound: None,
-        outbound_reply: None,
-        step: None,
-        error: None,
-        client: None,
-        from: None,
-        recipients: Vec::new(),
-    }
+    Outcome::new(Timestamp::now(), reference, result, reply.to_line())
 }

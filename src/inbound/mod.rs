@@ -8,5 +8,6 @@ mod input;
 mod replies;
 mod server;
 mod session;
+mod shared;
 
 pub use server::{Bound, Server};

@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::budget::{Full, MemoryBudget, SessionCount};
+use super::budget::Full;
 use super::replies;
 use super::session::Session;
+use super::shared::Shared;
 use crate::config::{self, Limits};
 use crate::gate::Gate;
 use crate::smtp::Reply;
@@ -28,15 +29,6 @@ const BACKLOG: u32 = 1024;
 
 /// Pause after the system had no descriptor for a new connection: accepting again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What all sessions share.
-pub(super) struct Shared {
-    pub(super) gate: Gate,
-    pub(super) hostname: String,
-    pub(super) limits: Limits,
-    pub(super) memory: Arc<MemoryBudget>,
-    sessions: Arc<SessionCount>,
-}
 
 /// The mailer's side of the relay.
 pub struct Server {
@@ -73,9 +65,7 @@ impl Bound {
 impl Server {
     /// A server that hands messages to `gate`.
     pub fn new(gate: Gate, hostname: String, limits: Limits) -> Self {
-        let memory = MemoryBudget::new(limits.memory.bytes());
-        let sessions = SessionCount::new(limits.sessions, limits.sessions_per_client);
-        Self { shared: Arc::new(Shared { gate, hostname, limits, memory, sessions }) }
+        Self { shared: Arc::new(Shared::new(gate, hostname, limits)) }
     }
 
     /// Serves until `stop` turns true, then lets running transactions end, at most for the drain time.

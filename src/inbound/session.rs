@@ -16,7 +16,7 @@ use super::command::{self, Command};
 use super::data::{DataReader, Progress, Received};
 use super::input::{Input, LineError};
 use super::replies;
-use super::server::Shared;
+use super::shared::Shared;
 use crate::gate::{Client, Passage};
 use crate::outbound::MailParameters;
 use crate::smtp::Reply;
@@ -298,14 +298,14 @@ impl Session {
         }
     }
 
-    /// Says a refusal; too many of them end the session.
+    /// Says a refusal; the one that is too many ends the session instead.
     fn refuse(&mut self, reply: &Reply) -> Result<(), End> {
-        self.say(reply);
         self.errors += 1;
         if self.errors >= self.shared.limits.errors {
             self.say(&replies::too_many_errors());
             return Err(End("too many errors"));
         }
+        self.say(reply);
         Ok(())
     }
 

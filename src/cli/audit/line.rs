@@ -356,19 +356,9 @@ mod tests {
     }
 
     fn ended(decision: &Decision, result: OutcomeKind) -> Outcome {
-        Outcome {
-            time: decision.time,
-            reference: decision.reference.clone(),
-            result,
-            reply: "451 4.4.2 later".to_owned(),
-            outbound: None,
-            outbound_reply: None,
-            step: Some("connect".to_owned()),
-            error: None,
-            client: None,
-            from: None,
-            recipients: Vec::new(),
-        }
+        let reply = "451 4.4.2 later".to_owned();
+        let outcome = Outcome::new(decision.time, decision.reference.clone(), result, reply);
+        Outcome { step: Some("connect".to_owned()), ..outcome }
     }
 
     fn entry(decision: Decision, result: Option<OutcomeKind>) -> Entry {
