@@ -94,6 +94,10 @@ impl<'a> Cutter<'a> {
     }
 
     fn word(&mut self, start: usize) -> &'a str {
+        self.take(char::is_alphabetic);
+        if CURRENCIES.contains(&&self.folded[start..self.at]) && self.amount_behind_sign().is_some() {
+            return "<money>";
+        }
         self.take(char::is_alphanumeric);
         let rest = self.rest();
         let mut behind = rest.chars();
@@ -108,9 +112,6 @@ impl<'a> Cutter<'a> {
         let word = &self.folded[start..self.at];
         if matches!(word, "http" | "https") && rest.starts_with("://") || word == "www" && rest.starts_with('.') {
             return self.address("<url>");
-        }
-        if CURRENCIES.contains(&word) && self.amount_behind_sign().is_some() {
-            return "<money>";
         }
         if word.bytes().any(|b| b.is_ascii_digit()) {
             self.take(|c| c.is_alphanumeric() || matches!(c, '-' | '/'));
