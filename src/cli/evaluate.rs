@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::labelled::{self, Labelled};
 use super::{exit, fail};
 use crate::detect::model::LabelledMail;
-use crate::detect::{Class, Detector, Evidence, Verdict};
+use crate::detect::{self, Class, Detector, Evidence, Verdict};
 
 /// The labels, in the order in which they are shown.
 pub(super) const LABELS: [Class; 3] = [Class::Service, Class::Mixed, Class::Marketing];
@@ -160,7 +160,8 @@ fn judge_all(messages: &[Labelled], args: &Args) -> Result<Vec<Compared>, String
             label: message.label,
             source: message.source.clone(),
         });
-        let trained = detector.train(&segments, &others.collect::<Vec<_>>(), "a source left out");
+        let trained = detect::train(&segments, &others.collect::<Vec<_>>(), "a source left out")
+            .map_err(|error| error.to_string())?;
         let detector = Detector::with_model(&trained.file).map_err(|error| error.to_string())?;
         results.extend(messages.iter().filter(|m| m.source == source).map(|m| judge(&detector, m)));
     }

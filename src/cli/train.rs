@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use super::labelled::{self, LabelledError};
 use super::{exit, fail};
-use crate::detect::Detector;
-use crate::detect::model::{Judged, LabelledMail, Trained};
+use crate::detect;
+use crate::detect::model::{LabelledMail, LabelledMessage, Judged, Trained};
 
 /// Train a model on labelled messages
 #[derive(Debug, clap::Args)]
@@ -28,13 +28,14 @@ pub struct Args {
 
 /// Trains, prints the measures, and writes the model.
 pub fn run(args: &Args) -> ExitCode {
-    let detector = match Detector::new() {
-        Ok(detector) => detector,
-        Err(error) => return fail(exit::SOFTWARE, error),
-    };
-    let trained = match learn(&detector, args) {
-        Ok(trained) => trained,
+    let (messages, mails) = match read(args) {
+        Ok(labelled) => labelled,
         Err(error) => return fail(exit::NO_INPUT, error),
+    };
+    let made_from = format!("from {} messages of labelled segments and {} mails", messages.len(), mails.len());
+    let trained = match detect::train(&messages, &mails, &made_from) {
+        Ok(trained) => trained,
+        Err(error) => return fail(exit::SOFTWARE, error),
     };
     print_measures(&trained);
     match &args.out {
@@ -43,7 +44,7 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn learn(detector: &Detector, args: &Args) -> Result<Trained, LabelledError> {
+fn read(args: &Args) -> Result<(Vec<LabelledMessage>, Vec<LabelledMail>), LabelledError> {
     let mut messages = labelled::read_training(&args.data)?;
     if let Some(first) = args.first.filter(|first| *first < messages.len()) {
         let all = messages.len();
@@ -61,8 +62,7 @@ fn learn(detector: &Detector, args: &Args) -> Result<Trained, LabelledError> {
             source: labelled.source,
         }));
     }
-    let made_from = format!("from {} messages of labelled segments and {} mails", messages.len(), mails.len());
-    Ok(detector.train(&messages, &mails, &made_from))
+    Ok((messages, mails))
 }
 
 fn write(out: &Path, file: &str) -> ExitCode {

@@ -67,12 +67,6 @@ impl Detector {
         Ok(Self { table: RuleTable::built_in()?, model: Model::parse(text)? })
     }
 
-    /// Trains a model on labelled segments and whole mails, in the light of this detector's rules.
-    /// `made_from` is written into the model file.
-    pub fn train(&self, messages: &[LabelledMessage], mails: &[LabelledMail], made_from: &str) -> Trained {
-        model::train(&self.table, messages, mails, made_from)
-    }
-
     /// The rules, for documentation.
     pub fn rules(&self) -> &[Rule] {
         self.table.rules()
@@ -107,6 +101,19 @@ impl Detector {
             message_id: content.message_id,
         })
     }
+}
+
+/// Trains a model on labelled segments and whole mails, in the light of the built-in rules. `made_from` is
+/// written into the model file.
+///
+/// # Errors
+/// [`DetectError::Rules`] when the built-in rule table is faulty.
+pub fn train(
+    messages: &[LabelledMessage],
+    mails: &[LabelledMail],
+    made_from: &str,
+) -> Result<Trained, DetectError> {
+    Ok(model::train(&RuleTable::built_in()?, messages, mails, made_from))
 }
 
 /// The language of what is written in sentences.

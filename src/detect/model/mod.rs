@@ -64,8 +64,9 @@ pub(crate) struct Numbers {
     pub mixed: [f32; MIXED],
 }
 
-/// Numbers that decide whether a message promotes: constant, strongest segment, second, third.
-pub(crate) const MESSAGE: usize = 4;
+/// Numbers that decide whether a message promotes: constant, strongest segment, second,
+/// third, how many.
+pub(crate) const MESSAGE: usize = 5;
 /// Numbers that decide mixed or marketing: constant, service rules, share of neutral segments, most
 /// neutral segment, subject.
 pub(crate) const MIXED: usize = 5;
@@ -205,7 +206,9 @@ pub(crate) fn message_features(segments: &[f32]) -> [f32; MESSAGE] {
         }
     }
     let [first, second, third] = top;
-    [1.0, first.clamp(NONE, 8.0), second.clamp(0.0, 8.0), third.clamp(0.0, 8.0)]
+    // The strongest of many is stronger by chance than that of few. Bounded: padding must not help.
+    let many = (segments.len() as f32).clamp(2.0, 10.0).ln();
+    [1.0, first.clamp(NONE, 8.0), second.clamp(0.0, 8.0), third.clamp(0.0, 8.0), many]
 }
 
 /// What decides between mixed and marketing.
