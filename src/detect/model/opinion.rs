@@ -120,9 +120,10 @@ impl Model {
     }
 }
 
-/// The model has learned from the rules; what they say alone counts where it says more. Where it is said
-/// outside words, in file names and claims, the model has no say.
-fn combined(model: f32, rules: &RuleSums) -> f32 {
+/// The model's log-odds and the rules' make the message's. The model has learned in the light of the rules,
+/// so it decides; where the rules alone say more than it doubts, that counts. What is said outside words, in
+/// file names and claims, the model cannot judge.
+pub(super) fn combined(model: f32, rules: &RuleSums) -> f32 {
     model.max(rules.log_odds + model).max(rules.log_odds_unspoken)
 }
 

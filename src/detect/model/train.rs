@@ -20,10 +20,10 @@ use crate::detect::verdict::Class;
 use crate::detect::{message, segmenter};
 
 /// Strength of the examples against the penalty; found by leaving sectors out.
-const STRENGTH: f32 = 0.15;
+const STRENGTH: f32 = 0.25;
 /// What a log-odd of the rule table counts. Given, not learned: the words are learned in the light of the
 /// rules, and correct them where they stand in neutral sentences.
-const RULES: f32 = 0.5;
+const RULES: f32 = 0.6;
 /// A feature is learned when this many messages have it.
 const FEWEST_MESSAGES: usize = 2;
 /// Groups of sectors that are left out in turn.
@@ -113,10 +113,10 @@ pub(in crate::detect) fn train(table: &RuleTable, messages: &[LabelledMessage], 
     label_mails(&mut prepared, &names);
     let out_of_fold: Vec<Vec<Option<f32>>> = scores_out_of_fold(&prepared, &names);
     let mut numbers = message_numbers(&prepared, &out_of_fold);
-    let judged = prepared.iter().zip(&out_of_fold).map(|(message, scores)| judged(message, scores, &numbers)).collect();
     let weights = learn_segments(&prepared, &names, |_| true);
     numbers.bias = weights[names.bias()];
     numbers.rules = RULES;
+    let judged = prepared.iter().zip(&out_of_fold).map(|(message, scores)| judged(message, scores, &numbers)).collect();
     let kept = names.names.iter().zip(&weights).filter(|(_, weight)| weight.abs() >= SMALLEST);
     let kept = kept.map(|(name, weight)| Weight { name: name.clone(), weight: *weight }).collect();
     let segments = prepared.iter().flat_map(|message| &message.labels).flatten().count();
@@ -363,12 +363,13 @@ fn numbered(values: &[f32]) -> Vec<(u32, f32)> {
 fn judged(message: &Prepared, scores: &[Option<f32>], numbers: &Numbers) -> Judged {
     let (values, subject) = values(message, scores);
     let mixed = mixed_features(&values, subject, message.rules.service);
+    let model = super::dot(&numbers.message, &message_features(&values)) + RULES * message.rules.unspoken;
     Judged {
         id: message.id.clone(),
         language: message.id.split('-').next().unwrap_or_default().to_owned(),
         label: message.label,
         borderline: message.borderline,
-        log_odds: super::dot(&numbers.message, &message_features(&values)) + RULES * message.rules.unspoken,
+        log_odds: opinion::combined(model, &message.rules),
         mixed: super::dot(&numbers.mixed, &mixed) > 0.0,
     }
 }
