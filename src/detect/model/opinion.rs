@@ -13,6 +13,11 @@ use crate::detect::segment::{PlaceKind, Segment};
 /// Segments whose words can be quoted.
 const QUOTED_SEGMENTS: usize = 3;
 
+/// How much the model's doubt counts against the rules, and how much doubt counts at most: what a strong
+/// rule says plainly must not drown in neutral words around it.
+const DOUBT: f32 = 0.5;
+const MOST_DOUBT: f32 = 2.2;
+
 /// What the model thinks of a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Opinion {
@@ -124,7 +129,8 @@ impl Model {
 /// so it decides; where the rules alone say more than it doubts, that counts. What is said outside words, in
 /// file names and claims, the model cannot judge.
 pub(super) fn combined(model: f32, rules: &RuleSums) -> f32 {
-    model.max(rules.log_odds + model).max(rules.log_odds_unspoken)
+    let doubt = DOUBT * model.clamp(-MOST_DOUBT, 0.0);
+    model.max(rules.log_odds + doubt).max(rules.log_odds_unspoken)
 }
 
 /// The scored segments, without those that repeat an earlier one's words: the text part says what the
