@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::labelled::{self, Labelled};
-use super::{exit, fail};
+use super::{exit, fail, show};
 use crate::detect::model::LabelledMail;
 use crate::detect::{self, Class, Detector, Evidence, Verdict};
 
@@ -130,18 +130,19 @@ pub fn run(args: &Args) -> ExitCode {
     };
     let report = report(results, args.worst);
     if args.json || (!args.text && !std::io::stdout().is_terminal()) {
-        println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default());
+        // A struct of strings and numbers always serialises.
+        show(&(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"))
     } else {
-        print!("{}", page::render(&report));
+        show(&page::render(&report))
     }
-    ExitCode::SUCCESS
 }
 
 fn judge_all(messages: &[Labelled], args: &Args) -> Result<Vec<Compared>, String> {
     let detector = match &args.model {
         None => Detector::new(),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
             Detector::with_model(&text)
         }
     };

@@ -55,7 +55,8 @@ pub(super) fn read_training(path: &Path) -> Result<Vec<LabelledMessage>, Labelle
     }
     let mut all = Vec::new();
     for path in files {
-        let text = fs::read_to_string(&path).map_err(|source| LabelledError::Read { path: path.clone(), source })?;
+        let text =
+            fs::read_to_string(&path).map_err(|source| LabelledError::Read { path: path.clone(), source })?;
         all.extend(model::read(&text).map_err(|source| LabelledError::Format { path, source })?);
     }
     Ok(all)

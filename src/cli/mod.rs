@@ -33,6 +33,8 @@ pub(crate) mod exit {
     pub(crate) const SOFTWARE: u8 = 70;
     /// A file cannot be written.
     pub(crate) const CANNOT_CREATE: u8 = 73;
+    /// Reading or writing failed.
+    pub(crate) const IO: u8 = 74;
     /// A part that is needed cannot be had.
     pub(crate) const UNAVAILABLE: u8 = 69;
     /// The configuration is wrong.
@@ -162,4 +164,16 @@ pub(crate) fn local_user() -> String {
 pub(crate) fn fail(code: u8, error: impl Display) -> ExitCode {
     eprintln!("consentry: {error}");
     ExitCode::from(code)
+}
+
+/// Writes a page to standard output; a reader that has seen enough (`head`) is no fault.
+pub(crate) fn show(page: &str) -> ExitCode {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            fail(exit::IO, format!("standard output: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }

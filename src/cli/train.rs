@@ -1,13 +1,14 @@
 //! `consentry train`: makes a model from labelled messages, and says how well it judges sectors that it
 //! has not seen.
 
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::labelled::{self, LabelledError};
-use super::{exit, fail};
+use super::{exit, fail, show};
 use crate::detect;
-use crate::detect::model::{LabelledMail, LabelledMessage, Judged, Trained};
+use crate::detect::model::{Judged, LabelledMail, LabelledMessage, Trained};
 
 /// Train a model on labelled messages
 #[derive(Debug, clap::Args)]
@@ -32,16 +33,18 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(labelled) => labelled,
         Err(error) => return fail(exit::NO_INPUT, error),
     };
-    let made_from = format!("from {} messages of labelled segments and {} mails", messages.len(), mails.len());
+    let made_from =
+        format!("from {} messages of labelled segments and {} mails", messages.len(), mails.len());
     let trained = match detect::train(&messages, &mails, &made_from) {
         Ok(trained) => trained,
         Err(error) => return fail(exit::SOFTWARE, error),
     };
-    print_measures(&trained);
-    match &args.out {
-        Some(out) => write(out, &trained.file),
-        None => ExitCode::SUCCESS,
+    if let Some(out) = &args.out
+        && let Err(error) = std::fs::write(out, &trained.file)
+    {
+        return fail(exit::CANNOT_CREATE, format!("{}: {error}", out.display()));
     }
+    show(&measures(&trained))
 }
 
 fn read(args: &Args) -> Result<(Vec<LabelledMessage>, Vec<LabelledMail>), LabelledError> {
@@ -65,18 +68,15 @@ fn read(args: &Args) -> Result<(Vec<LabelledMessage>, Vec<LabelledMail>), Labell
     Ok((messages, mails))
 }
 
-fn write(out: &Path, file: &str) -> ExitCode {
-    match std::fs::write(out, file) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(exit::CANNOT_CREATE, format!("{}: {error}", out.display())),
-    }
-}
-
-fn print_measures(trained: &Trained) {
+fn measures(trained: &Trained) -> String {
     let features = trained.file.lines().filter(|line| line.contains('\t')).count();
-    println!("{} segments, {features} weights, {} octets", trained.segments, trained.file.len());
-    println!("\nMessages judged by models that had not seen their sector:\n");
-    println!("  language  label       messages  promotional  right class");
+    let mut page = format!(
+        "{} segments, {features} weights, {} octets\n\n\
+         Messages judged by models that had not seen their sector:\n\n  \
+         language  label       messages  promotional  right class\n",
+        trained.segments,
+        trained.file.len()
+    );
     let mut languages: Vec<&str> = trained.judged.iter().map(|judged| judged.language.as_str()).collect();
     languages.sort_unstable();
     languages.dedup();
@@ -90,7 +90,8 @@ fn print_measures(trained: &Trained) {
             let promotional = trained.judged.iter().filter(of_kind).filter(|j| j.log_odds >= 0.0).count();
             let right = trained.judged.iter().filter(of_kind).filter(|j| j.class() == label).count();
             let share = |count: usize| 100.0 * count as f64 / all as f64;
-            println!(
+            let _ = writeln!(
+                page,
                 "  {language:8}  {:10}  {all:8}  {:9.1} %  {:9.1} %",
                 label.as_str(),
                 share(promotional),
@@ -98,4 +99,5 @@ fn print_measures(trained: &Trained) {
             );
         }
     }
+    page
 }

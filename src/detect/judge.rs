@@ -140,7 +140,12 @@ pub(super) fn add_rules(table: &RuleTable, segments: &[Segment], findings: &[Fin
 }
 
 /// Judges a message by its segments' findings and the model.
-pub(super) fn judge(table: &RuleTable, model: &Model, segments: Vec<Segment>, findings: &[Finding]) -> Outcome {
+pub(super) fn judge(
+    table: &RuleTable,
+    model: &Model,
+    segments: Vec<Segment>,
+    findings: &[Finding],
+) -> Outcome {
     let rules = add_rules(table, &segments, findings);
     let folded: Vec<&str> = findings.iter().map(Finding::folded).collect();
     let opinion = model.opinion(table, &segments, &folded, &rules);

@@ -53,7 +53,10 @@ fn table(page: &mut String, title: &str, rows: &[Row]) {
 }
 
 fn curve(page: &mut String, points: &[Point]) {
-    let _ = writeln!(page, "\nBy threshold\n\n  language  threshold  false alarms   mixed found  marketing found");
+    let _ = writeln!(
+        page,
+        "\nBy threshold\n\n  language  threshold  false alarms   mixed found  marketing found"
+    );
     for point in points {
         let _ = writeln!(
             page,
@@ -77,7 +80,11 @@ fn show_error(page: &mut String, error: &Compared) {
     );
     for evidence in error.evidence.iter().take(EVIDENCE) {
         let quote = visible(&evidence.quote);
-        let _ = writeln!(page, "    {:+.1}  {} in {}: \"{quote}\"", evidence.weight, evidence.rule, evidence.place);
+        let _ = writeln!(
+            page,
+            "    {:+.1}  {} in {}: \"{quote}\"",
+            evidence.weight, evidence.rule, evidence.place
+        );
     }
 }
 

@@ -64,7 +64,9 @@ fn add_html(html: &mut String, segment: &LabelledSegment) {
         TrainingPlace::Button => write!(html, "<p><a class=\"button\" href=\"{target}\">{text}</a></p>\r\n"),
         TrainingPlace::Link => write!(html, "<p><a href=\"{target}\">{text}</a></p>\r\n"),
         TrainingPlace::Alt => write!(html, "<img src=\"image.png\" alt=\"{text}\">\r\n"),
-        TrainingPlace::Quote => write!(html, "<blockquote>{}</blockquote>\r\n", text.trim_start_matches("&gt; ")),
+        TrainingPlace::Quote => {
+            write!(html, "<blockquote>{}</blockquote>\r\n", text.trim_start_matches("&gt; "))
+        }
         _ => write!(html, "<p>{text}</p>\r\n"),
     };
 }
@@ -86,7 +88,8 @@ mod tests {
              - table: Total · £5 & more\n+ button loan -> https://a.example/?a=1&b=2: See \"what\"\n",
         )
         .expect("valid");
-        let judgement = Detector::new().expect("rules").judge(compose(&messages[0]).as_bytes()).expect("verdict");
+        let judgement =
+            Detector::new().expect("rules").judge(compose(&messages[0]).as_bytes()).expect("verdict");
         let texts: Vec<_> = judgement.segments.iter().map(|s| s.segment.text.as_str()).collect();
         for text in ["Your statement", "Total\t£5 & more", "https://a.example/?a=1&b=2", "See \"what\""] {
             assert!(texts.contains(&text), "{text}: {texts:?}");

@@ -35,7 +35,8 @@ pub(super) enum LinkClass {
 
 impl Concepts {
     pub(super) fn built_in() -> Self {
-        let mut concepts = Self { classes: Table::default(), glosses: Table::default(), links: HashMap::new() };
+        let mut concepts =
+            Self { classes: Table::default(), glosses: Table::default(), links: HashMap::new() };
         for (name, word) in entries(CONCEPTS) {
             match name {
                 "link.promotional" => drop(concepts.links.insert(word, LinkClass::Promotional)),

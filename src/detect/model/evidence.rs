@@ -55,14 +55,15 @@ fn widen(text: &str, mut span: Range<usize>) -> Range<usize> {
             let word = behind[next..].find(char::is_whitespace).map_or(behind.len(), |end| next + end);
             span.end += word;
         } else if !before.is_empty() {
-            span.start = before.rfind(char::is_whitespace).map_or(0, |at| {
-                at + before[at..].chars().next().map_or(1, char::len_utf8)
-            });
+            span.start = before
+                .rfind(char::is_whitespace)
+                .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
         } else {
             break;
         }
     }
-    let end = text[span.end..].find(|c: char| !matches!(c, '!' | '?' | '.' | '%')).unwrap_or(text.len() - span.end);
+    let end =
+        text[span.end..].find(|c: char| !matches!(c, '!' | '?' | '.' | '%')).unwrap_or(text.len() - span.end);
     span.start..span.end + end
 }
 

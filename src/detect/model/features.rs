@@ -37,7 +37,12 @@ pub(super) fn hash(parts: &[&str]) -> u64 {
 const STEM: usize = 5;
 
 /// Gives all features of a segment to `sink`; some may come twice.
-pub(super) fn extract<'a>(view: View<'a>, concepts: &Concepts, room: &mut Vec<Token<'a>>, sink: &mut impl Sink) {
+pub(super) fn extract<'a>(
+    view: View<'a>,
+    concepts: &Concepts,
+    room: &mut Vec<Token<'a>>,
+    sink: &mut impl Sink,
+) {
     room.clear();
     tokens::cut(view.folded, room);
     words(room, sink);
@@ -145,8 +150,8 @@ fn glosses(tokens: &[Token<'_>], concepts: &Concepts, sink: &mut impl Sink) {
 /// The classes that stand in sequences of classes; a word's class is marked `@`.
 fn class_of(text: &str, concepts: &Concepts) -> Option<(&'static str, &'static str)> {
     const CLASSES: [&str; 15] = [
-        "<money>", "<pct>", "<time>", "<date>", "<month>", "<day>", "<id>", "<num>", "<url>", "<mail>", "<name>",
-        "!", "?", ".", "|",
+        "<money>", "<pct>", "<time>", "<date>", "<month>", "<day>", "<id>", "<num>", "<url>", "<mail>",
+        "<name>", "!", "?", ".", "|",
     ];
     match CLASSES.iter().find(|class| **class == text) {
         Some(class) => Some(("", class)),
@@ -211,8 +216,19 @@ mod tests {
         };
         extract(view, &Concepts::built_in(), &mut Vec::new(), &mut names);
         for name in [
-            "discover", "^ discover", "discover our", "discover _ <pct>", "offer $", "disco~", "@discover",
-            "@discover+@we", "<pct>+@offer", "@we++@offer", "u:promotional", "u:tag", "r:offer.money-off",
+            "discover",
+            "^ discover",
+            "discover our",
+            "discover _ <pct>",
+            "offer $",
+            "disco~",
+            "@discover",
+            "@discover+@we",
+            "<pct>+@offer",
+            "@we++@offer",
+            "u:promotional",
+            "u:tag",
+            "r:offer.money-off",
         ] {
             assert!(names.0.iter().any(|found| found == name), "{name} is not in {:?}", names.0);
         }

@@ -37,10 +37,14 @@ pub(super) fn read<'a>(text: &'a str, mut feature: impl FnMut(f32, &'a str)) -> 
             (0, _) => {}
             (_, true) if line.is_empty() => in_head = false,
             (_, true) if line.starts_with('#') => {}
-            (_, true) => head_line(line, &mut numbers).ok_or_else(|| fault("a name and numbers are expected"))?,
+            (_, true) => {
+                head_line(line, &mut numbers).ok_or_else(|| fault("a name and numbers are expected"))?
+            }
             (_, false) => {
-                let parsed = line.split_once('\t').and_then(|(weight, name)| Some((weight.parse().ok()?, name)));
-                let (weight, name) = parsed.ok_or_else(|| fault("a weight, a tab and a name are expected"))?;
+                let parsed =
+                    line.split_once('\t').and_then(|(weight, name)| Some((weight.parse().ok()?, name)));
+                let (weight, name) =
+                    parsed.ok_or_else(|| fault("a weight, a tab and a name are expected"))?;
                 feature(weight, name);
             }
         }
@@ -78,7 +82,14 @@ pub(super) fn write(numbers: &Numbers, mut weights: Vec<Weight>, made_from: &str
     let mut text = format!("{MAGIC}\n# {made_from}\n");
     let row = |values: &[f32]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" ");
     let (message, mixed): (&[f32; MESSAGE], &[f32; MIXED]) = (&numbers.message, &numbers.mixed);
-    let _ = write!(text, "bias {:.4}\nrules {:.4}\nmessage {}\nmixed {}\n\n", numbers.bias, numbers.rules, row(message), row(mixed));
+    let _ = write!(
+        text,
+        "bias {:.4}\nrules {:.4}\nmessage {}\nmixed {}\n\n",
+        numbers.bias,
+        numbers.rules,
+        row(message),
+        row(mixed)
+    );
     for Weight { name, weight } in weights {
         let _ = writeln!(text, "{weight:.2}\t{name}");
     }

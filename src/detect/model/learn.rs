@@ -20,7 +20,8 @@ const NEWTON_STEPS: usize = 30;
 /// The weights of `count` features.
 pub(super) fn logistic_regression(examples: &[Example], count: usize) -> Vec<f32> {
     let mut weights = vec![0.0_f64; count];
-    let mut duals: Vec<f64> = examples.iter().map(|example| (1e-3 * f64::from(example.weight)).min(1e-8)).collect();
+    let mut duals: Vec<f64> =
+        examples.iter().map(|example| (1e-3 * f64::from(example.weight)).min(1e-8)).collect();
     for (example, dual) in examples.iter().zip(&duals) {
         add(&mut weights, example, sign(example) * dual);
     }
@@ -44,11 +45,8 @@ pub(super) fn logistic_regression(examples: &[Example], count: usize) -> Vec<f32
 fn improve(weights: &mut [f64], example: &Example, dual: &mut f64) -> f64 {
     let bound = f64::from(example.weight);
     let square: f64 = example.features.iter().map(|(_, value)| f64::from(*value).powi(2)).sum();
-    let dot: f64 = example
-        .features
-        .iter()
-        .map(|(feature, value)| weights[*feature as usize] * f64::from(*value))
-        .sum();
+    let dot: f64 =
+        example.features.iter().map(|(feature, value)| weights[*feature as usize] * f64::from(*value)).sum();
     let margin = sign(example) * (dot + f64::from(example.given));
     let mirrored = 0.5 * square * (bound - 2.0 * *dual) + margin < 0.0;
     let (old, direction) = if mirrored { (bound - *dual, -1.0) } else { (*dual, 1.0) };
@@ -106,8 +104,11 @@ mod tests {
             let slope: f32 = examples
                 .iter()
                 .map(|example| {
-                    let value =
-                        example.features.iter().find(|(f, _)| *f as usize == feature).map_or(0.0, |(_, v)| *v);
+                    let value = example
+                        .features
+                        .iter()
+                        .find(|(f, _)| *f as usize == feature)
+                        .map_or(0.0, |(_, v)| *v);
                     let sum: f32 = example.features.iter().map(|(f, v)| weights[*f as usize] * v).sum();
                     let y = if example.positive { 1.0 } else { -1.0 };
                     -y * value / (1.0 + (y * sum).exp())

@@ -137,7 +137,8 @@ impl Model {
 
     /// The features of a segment that have a weight, each once for each sentence.
     pub(crate) fn known(&self, view: View<'_>) -> Vec<Known> {
-        let mut collector = Collector { model: self, sentences: Sentences::of(view.folded), known: Vec::new() };
+        let mut collector =
+            Collector { model: self, sentences: Sentences::of(view.folded), known: Vec::new() };
         features::extract(view, &self.concepts, &mut Vec::with_capacity(64), &mut collector);
         let mut known = collector.known;
         known.sort_unstable_by_key(|feature| (feature.key, feature.part));
@@ -236,8 +237,8 @@ mod tests {
 
     #[test]
     fn the_three_strongest_segments_count() {
-        assert_eq!(message_features(&[-3.0, 2.0, 1.0, 4.0]), [1.0, 4.0, 2.0, 1.0]);
-        assert_eq!(message_features(&[-1.0]), [1.0, -1.0, 0.0, 0.0]);
-        assert_eq!(message_features(&[]), [1.0, NONE, 0.0, 0.0]);
+        assert_eq!(message_features(&[-3.0, 2.0, 1.0, 4.0]), [1.0, 4.0, 2.0, 1.0, 4.0_f32.ln()]);
+        assert_eq!(message_features(&[-1.0]), [1.0, -1.0, 0.0, 0.0, 2.0_f32.ln()]);
+        assert_eq!(message_features(&[]), [1.0, NONE, 0.0, 0.0, 2.0_f32.ln()]);
     }
 }

@@ -28,7 +28,9 @@ impl Sentences {
     pub(super) fn of(folded: &str) -> Self {
         let bytes = folded.as_bytes();
         let ends = (1..bytes.len())
-            .filter(|&at| matches!(bytes[at], b' ' | b'\n') && (bytes[at] == b'\n' || ends_sentence(&bytes[..at])))
+            .filter(|&at| {
+                matches!(bytes[at], b' ' | b'\n') && (bytes[at] == b'\n' || ends_sentence(&bytes[..at]))
+            })
             .take(MOST - 1);
         Self { ends: ends.collect() }
     }
@@ -49,7 +51,9 @@ impl Sentences {
 fn ends_sentence(before: &[u8]) -> bool {
     match before {
         [.., b'!' | b'?'] => true,
-        [.., a, b, c, b'.'] => [a, b, c].iter().all(|byte| byte.is_ascii_alphanumeric() || **byte >= 0x80 || **byte == b'%'),
+        [.., a, b, c, b'.'] => {
+            [a, b, c].iter().all(|byte| byte.is_ascii_alphanumeric() || **byte >= 0x80 || **byte == b'%')
+        }
         _ => false,
     }
 }

@@ -100,7 +100,12 @@ struct Prepared {
 }
 
 /// Learns from labelled segments and, should there be any, from whole mails.
-pub(in crate::detect) fn train(table: &RuleTable, messages: &[LabelledMessage], mails: &[LabelledMail], made_from: &str) -> Trained {
+pub(in crate::detect) fn train(
+    table: &RuleTable,
+    messages: &[LabelledMessage],
+    mails: &[LabelledMail],
+    made_from: &str,
+) -> Trained {
     let mut names = Names::default();
     let concepts = Concepts::built_in();
     let mut prepared: Vec<Prepared> = messages.iter().map(|m| prepare_message(table, m)).collect();
@@ -116,7 +121,11 @@ pub(in crate::detect) fn train(table: &RuleTable, messages: &[LabelledMessage], 
     let weights = learn_segments(&prepared, &names, |_| true);
     numbers.bias = weights[names.bias()];
     numbers.rules = RULES;
-    let judged = prepared.iter().zip(&out_of_fold).map(|(message, scores)| judged(message, scores, &numbers)).collect();
+    let judged = prepared
+        .iter()
+        .zip(&out_of_fold)
+        .map(|(message, scores)| judged(message, scores, &numbers))
+        .collect();
     let kept = names.names.iter().zip(&weights).filter(|(_, weight)| weight.abs() >= SMALLEST);
     let kept = kept.map(|(name, weight)| Weight { name: name.clone(), weight: *weight }).collect();
     let segments = prepared.iter().flat_map(|message| &message.labels).flatten().count();
@@ -226,7 +235,10 @@ fn prepare_message(table: &RuleTable, message: &LabelledMessage) -> Prepared {
 
 /// A rule's examples, as messages of one sentence: what fires promotes, what is spared does not.
 fn prepare_examples(table: &RuleTable, rule: &Rule) -> Vec<Prepared> {
-    if rule.counts_as != CountsAs::Promotional || rule.scope.contains(&Scope::LinkTarget) || rule.scope.contains(&Scope::FileName) {
+    if rule.counts_as != CountsAs::Promotional
+        || rule.scope.contains(&Scope::LinkTarget)
+        || rule.scope.contains(&Scope::FileName)
+    {
         return Vec::new();
     }
     let fires = rule.fires.iter().map(|text| (text, Class::Marketing));
@@ -270,7 +282,8 @@ fn fold(group: &str) -> u64 {
 /// Segments of a promotional mail have no labels of their own: those that a model of the labelled ones
 /// finds promotional are taken to be it, at least the strongest.
 fn label_mails(prepared: &mut [Prepared], names: &Names) {
-    if prepared.iter().all(|message| message.label == Class::Service || message.labels.contains(&Some(true))) {
+    if prepared.iter().all(|message| message.label == Class::Service || message.labels.contains(&Some(true)))
+    {
         return;
     }
     let weights = learn_segments(prepared, names, |_| true);
@@ -292,7 +305,12 @@ fn learn_segments(prepared: &[Prepared], names: &Names, included: impl Fn(&Prepa
         for (index, features) in message.features.iter().enumerate() {
             let (Some(features), Some(positive)) = (features, message.labels[index]) else { continue };
             let given = RULES * message.rules.segments[index];
-            examples.push(Example { features: with_bias(features, names), positive, given, weight: STRENGTH });
+            examples.push(Example {
+                features: with_bias(features, names),
+                positive,
+                given,
+                weight: STRENGTH,
+            });
         }
     }
     logistic_regression(&examples, names.names.len() + 1)
@@ -309,7 +327,8 @@ fn segment_scores(message: &Prepared, names: &Names, weights: &[f32]) -> Vec<Opt
     let score = |(index, features): (usize, &Option<Vec<(u32, Part)>>)| {
         let given = weights[names.bias()] + RULES * message.rules.segments[index];
         let features = features.as_ref()?.iter();
-        let weighed = features.map(|(feature, part)| (u64::from(*feature), weights[*feature as usize], *part));
+        let weighed =
+            features.map(|(feature, part)| (u64::from(*feature), weights[*feature as usize], *part));
         Some(in_place(message.segments[index].place.kind, sentences::score(weighed, given)))
     };
     message.features.iter().enumerate().map(score).collect()
@@ -347,7 +366,12 @@ fn message_numbers(prepared: &[Prepared], scores: &[Vec<Option<f32>>]) -> Number
         promotional.push(Example { features, positive: is_promotional, given, weight });
         if is_promotional {
             let features = numbered(&mixed_features(&values, subject, message.rules.service));
-            mixed.push(Example { features, positive: message.label == Class::Mixed, given: 0.0, weight: 1.0 });
+            mixed.push(Example {
+                features,
+                positive: message.label == Class::Mixed,
+                given: 0.0,
+                weight: 1.0,
+            });
         }
     }
     let mut numbers = Numbers::default();

@@ -101,7 +101,9 @@ impl TrainingPlace {
             Self::Link => PlaceKind::Link,
             Self::Alt => PlaceKind::AltText,
             Self::Quote => PlaceKind::Quoted,
-            Self::Greeting | Self::Body | Self::List | Self::Table | Self::Ps | Self::Footer => PlaceKind::Html,
+            Self::Greeting | Self::Body | Self::List | Self::Table | Self::Ps | Self::Footer => {
+                PlaceKind::Html
+            }
         }
     }
 }
