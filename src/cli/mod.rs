@@ -6,8 +6,12 @@ mod check;
 mod config;
 mod consent;
 mod demo;
+mod evaluate;
+mod labelled;
 mod mode;
+mod model;
 mod run;
+mod train;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -21,6 +25,16 @@ use crate::config::{Config, ConfigError};
 pub(crate) mod exit {
     /// The command line is wrong.
     pub(crate) const USAGE: u8 = 64;
+    /// What was given cannot be understood.
+    pub(crate) const DATA: u8 = 65;
+    /// What was named is not there.
+    pub(crate) const NO_INPUT: u8 = 66;
+    /// The program is at fault.
+    pub(crate) const SOFTWARE: u8 = 70;
+    /// A file cannot be written.
+    pub(crate) const CANNOT_CREATE: u8 = 73;
+    /// Reading or writing failed.
+    pub(crate) const IO: u8 = 74;
     /// A part that is needed cannot be had.
     pub(crate) const UNAVAILABLE: u8 = 69;
     /// The configuration is wrong.
@@ -57,6 +71,13 @@ enum Command {
     Demo(demo::Args),
     /// Judge messages without a relay
     Check(check::Args),
+    /// Judge labelled messages and compare
+    Evaluate(evaluate::Args),
+    /// Train a model on labelled messages
+    Train(train::Args),
+    /// Read the model
+    #[command(subcommand)]
+    Model(model::Command),
     /// Show the mode, or turn it
     Mode(mode::Args),
     /// Read and change consents
@@ -107,6 +128,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => with_config(&|config| run::run(&args, config)),
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Model(command) => model::run(&command),
         Command::Mode(args) => with_config(&|config| mode::run(&args, &config)),
         Command::Consent(command) => match cli.place.load() {
             Ok(config) => consent::run(command, &config.state_dir, crate::relay::consent_options(&config)),
@@ -140,4 +164,16 @@ pub(crate) fn local_user() -> String {
 pub(crate) fn fail(code: u8, error: impl Display) -> ExitCode {
     eprintln!("consentry: {error}");
     ExitCode::from(code)
+}
+
+/// Writes a page to standard output; a reader that has seen enough (`head`) is no fault.
+pub(crate) fn show(page: &str) -> ExitCode {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            fail(exit::IO, format!("standard output: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }

@@ -3,20 +3,20 @@
 //! words weigh how much is the rule table's business.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
+use super::model::{self, Model, Opinion};
 use super::normalise::{Folded, on_one_line};
 use super::rules::{CountsAs, Hit, RuleTable, sentence_around};
 use super::segment::{PlaceKind, Segment};
 use super::verdict::{Class, Evidence, MAX_QUOTE, Mark, SegmentJudgement};
 
-/// Log-odds of a message about which nothing promotional was found.
-const BIAS: f32 = -3.5;
+/// Log-odds of a link target or file name about which nothing promotional was found.
+const BIAS: f32 = -3.2;
 /// What the second, third, .. rule of a segment, or segment of a message, still adds.
 const FADING: [f32; 6] = [1.0, 0.6, 0.4, 0.3, 0.2, 0.1];
 /// Quoted text is somebody else's, most often: the customer's reply holds our last message.
 const QUOTED: f32 = 0.3;
-/// Service content from which a promotional message counts as mixed.
-const SERVICE_CONTENT: f32 = 2.0;
 /// Promotional evidence from which the sender's claims count.
 const ENOUGH_FOR_CLAIMS: f32 = 1.5;
 /// Pieces of evidence in a verdict.
@@ -68,43 +68,100 @@ impl Finding {
         (rule.weight + context).max(0.0)
     }
 
+    /// The promotional rules whose hits weigh.
+    fn promotional_rules(&self, table: &RuleTable) -> Vec<usize> {
+        let weighs = |hit: &&Hit| self.weight(table, hit) > 0.0;
+        self.hits.iter().filter(weighs).map(|hit| hit.rule).collect()
+    }
+
     /// The folded text, for telling the language.
     pub(super) fn folded(&self) -> &str {
         &self.folded.text
     }
 }
 
-/// Judges a message by its segments' findings.
-pub(super) fn judge(table: &RuleTable, segments: Vec<Segment>, findings: &[Finding]) -> Outcome {
-    let mut sums: Vec<Sum> = findings
+/// What the rules alone make of a message.
+#[derive(Clone, Debug)]
+pub(super) struct RuleSums {
+    /// The promotional log-odds of each segment.
+    pub segments: Vec<f32>,
+    /// The promotional rules that fired in each, by number.
+    pub fired: Vec<Vec<usize>>,
+    /// Of the message, the sender's claims included.
+    pub surplus: f32,
+    /// Of this, what does not stand in words: link targets, file names, claims.
+    pub unspoken: f32,
+    /// Log-odds that the message promotes, by the rules alone.
+    pub log_odds: f32,
+    /// The same, by what does not stand in words alone.
+    pub log_odds_unspoken: f32,
+    /// Of service content.
+    pub service: f32,
+    /// How much each segment's hits count in the message's.
+    shares: Vec<f32>,
+    claims_count: bool,
+}
+
+/// Adds up what the rules found.
+pub(super) fn add_rules(table: &RuleTable, segments: &[Segment], findings: &[Finding]) -> RuleSums {
+    let none = HashSet::new();
+    let each: Vec<f32> =
+        segments.iter().zip(findings).map(|(segment, f)| promotional(table, segment, f, &none)).collect();
+    let mut sums: Vec<Sum> = each
         .iter()
         .enumerate()
-        .map(|(index, finding)| Sum {
-            segment: index,
-            promotional: promotional(table, &segments[index], finding, &HashSet::new()),
-        })
+        .map(|(segment, &promotional)| Sum { segment, promotional })
         .filter(|sum| sum.promotional > 0.0)
         .collect();
     sums.sort_by(|a, b| b.promotional.total_cmp(&a.promotional).then(a.segment.cmp(&b.segment)));
-    let (mut surplus, shares) = add_up(table, &segments, findings, &sums);
-    let claims = claims(table, findings);
-    if surplus >= ENOUGH_FOR_CLAIMS {
-        surplus += claims;
+    let (mut surplus, shares) = add_up(table, segments, findings, &sums);
+    let has_words = |sum: &Sum| model::has_words(segments[sum.segment].place.kind);
+    sums.retain(has_words);
+    let (spoken, _) = add_up(table, segments, findings, &sums);
+    let claims_count = surplus >= ENOUGH_FOR_CLAIMS;
+    if claims_count {
+        surplus += claims(table, findings);
     }
     let service = strongest(table, findings, CountsAs::Service);
-    let log_odds = BIAS + surplus;
-    let class = match log_odds {
+    let fired = findings.iter().map(|finding| finding.promotional_rules(table)).collect();
+    let unspoken = (surplus - spoken).max(0.0);
+    let (log_odds, log_odds_unspoken) = (BIAS + surplus, BIAS + unspoken);
+    RuleSums {
+        segments: each,
+        fired,
+        surplus,
+        unspoken,
+        log_odds,
+        log_odds_unspoken,
+        service,
+        shares,
+        claims_count,
+    }
+}
+
+/// Judges a message by its segments' findings and the model.
+pub(super) fn judge(
+    table: &RuleTable,
+    model: &Model,
+    segments: Vec<Segment>,
+    findings: &[Finding],
+) -> Outcome {
+    let rules = add_rules(table, &segments, findings);
+    let folded: Vec<&str> = findings.iter().map(Finding::folded).collect();
+    let opinion = model.opinion(table, &segments, &folded, &rules);
+    let class = match opinion.log_odds {
         odds if odds < 0.0 => Class::Service,
-        _ if service >= SERVICE_CONTENT => Class::Mixed,
+        _ if opinion.mixed => Class::Mixed,
         _ => Class::Marketing,
     };
-    let evidence = evidence(table, &segments, findings, &shares, surplus >= ENOUGH_FOR_CLAIMS);
+    let evidence = evidence(table, &segments, findings, &rules, &opinion);
     let segments = segments
         .into_iter()
         .zip(findings)
-        .map(|(segment, finding)| segment_judgement(table, segment, finding))
+        .zip(&opinion.segments)
+        .map(|((segment, finding), log_odds)| segment_judgement(table, segment, finding, *log_odds))
         .collect();
-    Outcome { class, score: logistic(log_odds), evidence, segments }
+    Outcome { class, score: logistic(opinion.log_odds), evidence, segments }
 }
 
 /// The message's surplus over the bias, and how much each segment's hits share in it.
@@ -163,16 +220,16 @@ fn evidence(
     table: &RuleTable,
     segments: &[Segment],
     findings: &[Finding],
-    shares: &[f32],
-    claims_count: bool,
+    rules: &RuleSums,
+    opinion: &Opinion,
 ) -> Vec<Evidence> {
-    let mut all = Vec::new();
-    for ((segment, finding), share) in segments.iter().zip(findings).zip(shares) {
+    let mut all = phrases(segments, findings, rules, opinion);
+    for ((segment, finding), share) in segments.iter().zip(findings).zip(&rules.shares) {
         for hit in &finding.hits {
             let Some(rule) = table.rules().get(hit.rule) else { continue };
             let weight = match rule.counts_as {
                 CountsAs::Promotional => finding.weight(table, hit) * share,
-                CountsAs::Claim if claims_count => rule.weight,
+                CountsAs::Claim if rules.claims_count => rule.weight,
                 _ => continue,
             };
             if weight <= 0.0 {
@@ -180,7 +237,7 @@ fn evidence(
             }
             let quoted = if segment.place.kind == PlaceKind::Quoted { QUOTED } else { 1.0 };
             all.push(Evidence {
-                quote: quote(segment, finding, hit),
+                quote: quote(segment, finding, &hit.span),
                 place: segment.place,
                 rule: rule.id.clone(),
                 title: rule.title.clone(),
@@ -196,8 +253,27 @@ fn evidence(
     all
 }
 
-fn quote(segment: &Segment, finding: &Finding, hit: &Hit) -> String {
-    let span = finding.folded.readable_span(&segment.text, hit.span.clone());
+/// Words that the model quotes from segments where no rule fired.
+fn phrases(segments: &[Segment], findings: &[Finding], rules: &RuleSums, opinion: &Opinion) -> Vec<Evidence> {
+    let without_rule = opinion.phrases.iter().filter(|phrase| {
+        let promotes = phrase.weight > 0.0 || opinion.log_odds >= 0.0 && rules.surplus <= 0.0;
+        promotes && rules.segments[phrase.segment] <= 0.0
+    });
+    without_rule
+        .map(|phrase| Evidence {
+            quote: quote(&segments[phrase.segment], &findings[phrase.segment], &phrase.span),
+            place: segments[phrase.segment].place,
+            rule: model::PHRASE.to_owned(),
+            title: model::PHRASE_TITLE.to_owned(),
+            law: model::PHRASE_LAW.to_owned(),
+            weight: phrase.weight.max(0.1),
+        })
+        .filter(|evidence| !evidence.quote.is_empty())
+        .collect()
+}
+
+fn quote(segment: &Segment, finding: &Finding, span: &Range<usize>) -> String {
+    let span = finding.folded.readable_span(&segment.text, span.clone());
     let line = on_one_line(segment.text.get(span).unwrap_or_default());
     match line.char_indices().nth(MAX_QUOTE) {
         Some((end, _)) => line[..end].trim_end().to_owned(),
@@ -205,8 +281,14 @@ fn quote(segment: &Segment, finding: &Finding, hit: &Hit) -> String {
     }
 }
 
-fn segment_judgement(table: &RuleTable, segment: Segment, finding: &Finding) -> SegmentJudgement {
-    let score = logistic(BIAS + promotional(table, &segment, finding, &HashSet::new()));
+fn segment_judgement(
+    table: &RuleTable,
+    segment: Segment,
+    finding: &Finding,
+    log_odds: Option<f32>,
+) -> SegmentJudgement {
+    let by_rules = || BIAS + promotional(table, &segment, finding, &HashSet::new());
+    let score = logistic(log_odds.unwrap_or_else(by_rules));
     let marks = finding
         .hits
         .iter()

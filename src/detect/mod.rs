@@ -8,6 +8,7 @@ mod html;
 mod judge;
 mod language;
 mod message;
+pub mod model;
 mod normalise;
 mod rules;
 mod segment;
@@ -19,6 +20,7 @@ pub use segment::{Place, PlaceError, PlaceKind, Segment};
 pub use verdict::{Class, Evidence, Judgement, MAX_QUOTE, Mark, SegmentJudgement, Verdict};
 
 use message::Limits;
+use model::{LabelledMail, LabelledMessage, Model, ModelError, Trained};
 use rules::RuleTable;
 
 /// Why there is no verdict.
@@ -27,6 +29,9 @@ pub enum DetectError {
     /// The built-in rule table is faulty.
     #[error("the built-in rule table is faulty, please report it: {0}")]
     Rules(#[from] RuleError),
+    /// A model is faulty.
+    #[error("the model cannot be read: {0}")]
+    Model(#[from] ModelError),
     /// The message holds more text than is read, and what was read holds nothing promotional. A
     /// verdict of `service` would be a guess that padding could force.
     #[error(
@@ -42,6 +47,7 @@ pub enum DetectError {
 #[derive(Debug)]
 pub struct Detector {
     table: RuleTable,
+    model: Model,
 }
 
 impl Detector {
@@ -50,7 +56,15 @@ impl Detector {
     /// # Errors
     /// [`DetectError::Rules`] when the table is faulty, which a test of this crate rules out.
     pub fn new() -> Result<Self, DetectError> {
-        Ok(Self { table: RuleTable::built_in()? })
+        Ok(Self { table: RuleTable::built_in()?, model: Model::built_in()? })
+    }
+
+    /// The same rules with another model.
+    ///
+    /// # Errors
+    /// [`DetectError`] when the model or the built-in table is faulty.
+    pub fn with_model(text: &str) -> Result<Self, DetectError> {
+        Ok(Self { table: RuleTable::built_in()?, model: Model::parse(text)? })
     }
 
     /// The rules, for documentation.
@@ -70,7 +84,7 @@ impl Detector {
         let findings: Vec<_> = cut.segments.iter().map(|segment| judge::find(&self.table, segment)).collect();
         let language = language_of(&cut.segments, &findings);
         let opt_out_offered = content.list_unsubscribe || findings.iter().any(|f| offers_opt_out(f.folded()));
-        let outcome = judge::judge(&self.table, cut.segments, &findings);
+        let outcome = judge::judge(&self.table, &self.model, cut.segments, &findings);
         if (content.cut || cut.cut) && !outcome.class.is_promotional() {
             return Err(DetectError::TooMuchText { limit: limits.text });
         }
@@ -87,6 +101,19 @@ impl Detector {
             message_id: content.message_id,
         })
     }
+}
+
+/// Trains a model on labelled segments and whole mails, in the light of the built-in rules. `made_from` is
+/// written into the model file.
+///
+/// # Errors
+/// [`DetectError::Rules`] when the built-in rule table is faulty.
+pub fn train(
+    messages: &[LabelledMessage],
+    mails: &[LabelledMail],
+    made_from: &str,
+) -> Result<Trained, DetectError> {
+    Ok(model::train(&RuleTable::built_in()?, messages, mails, made_from))
 }
 
 /// The language of what is written in sentences.
