@@ -12,7 +12,9 @@ fn messages(directory: &str) -> Vec<LabelledMessage> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(directory);
     for language in std::fs::read_dir(root).expect(directory).map(|entry| entry.expect("entry").path()) {
         if language.is_dir() {
-            files.extend(std::fs::read_dir(language).expect("folder").map(|entry| entry.expect("entry").path()));
+            files.extend(
+                std::fs::read_dir(language).expect("folder").map(|entry| entry.expect("entry").path()),
+            );
         }
     }
     files.sort();
@@ -49,7 +51,9 @@ fn the_evaluation_set_repeats_nothing_of_the_training_set() {
 #[test]
 fn the_training_set_is_varied() {
     let messages = messages("training");
-    println!("language  messages  service  mixed  marketing  borderline  segments  promotional  sectors  occasions  devices");
+    println!(
+        "language  messages  service  mixed  marketing  borderline  segments  promotional  sectors  occasions  devices"
+    );
     let mut by_language: BTreeMap<&str, Vec<&LabelledMessage>> = BTreeMap::new();
     for message in &messages {
         by_language.entry(message.language()).or_default().push(message);
@@ -57,7 +61,9 @@ fn the_training_set_is_varied() {
     for (language, messages) in &by_language {
         print_counts(language, messages);
     }
-    println!("\nlanguage  words per segment  distinct 3-grams  nearest neighbour: median  90th percentile  above 0.6");
+    println!(
+        "\nlanguage  words per segment  distinct 3-grams  nearest neighbour: median  90th percentile  above 0.6"
+    );
     for (language, messages) in &by_language {
         let variety = variety(messages);
         println!(

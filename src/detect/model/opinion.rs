@@ -15,8 +15,8 @@ const QUOTED_SEGMENTS: usize = 3;
 
 /// How much the model's doubt counts against the rules, and how much doubt counts at most: what a strong
 /// rule says plainly must not drown in neutral words around it.
-const DOUBT: f32 = 0.5;
-const MOST_DOUBT: f32 = 2.2;
+const DOUBT: f32 = 0.8;
+const MOST_DOUBT: f32 = 3.4;
 
 /// What the model thinks of a message.
 #[derive(Clone, Debug)]
