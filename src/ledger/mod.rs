@@ -79,8 +79,8 @@ struct Shared {
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     progress: Arc<Progress>,
-    /// Held, not read: the lock ends with the file.
-    _lock: File,
+    /// Held, not read.
+    lock: File,
 }
 
 impl Default for Options {
@@ -117,13 +117,8 @@ impl Ledger {
         let (requests, queue) = mpsc::channel(QUEUE);
         let writer = writer::spawn(live, queue, Arc::clone(&progress))
             .map_err(|source| LedgerError::io("start the writer thread of", dir, source))?;
-        let shared = Shared {
-            dir: dir.to_owned(),
-            requests: Some(requests),
-            writer: Some(writer),
-            progress,
-            _lock: lock,
-        };
+        let shared =
+            Shared { dir: dir.to_owned(), requests: Some(requests), writer: Some(writer), progress, lock };
         Ok((Self { shared: Arc::new(shared) }, recovery))
     }
 
@@ -204,6 +199,11 @@ impl Drop for Shared {
             && writer.join().is_err()
         {
             tracing::error!(dir = %self.dir.display(), "the ledger's writer thread ended by a panic");
+        }
+        // Closing is not enough: a process that is being forked holds a copy of the descriptor until it
+        // has started its program, and the lock would outlive us by that moment.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(dir = %self.dir.display(), %error, "the ledger's lock could not be released");
         }
     }
 }
