@@ -1,7 +1,8 @@
 //! Detection: message bytes in, verdict with evidence out. Pure: no files, no sockets, no clock.
 //!
 //! The road: [`message`] takes the bytes apart, [`html`] cuts HTML into blocks, [`segment`] names the
-//! places, [`normalise`] undoes disguises, [`rules`] finds words that weigh, [`judge`] adds them up.
+//! places, [`normalise`] undoes disguises, [`rules`] finds words that weigh,
+//! [`model`] weighs all words, [`judge`] adds them up.
 
 mod decode;
 mod html;

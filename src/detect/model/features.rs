@@ -170,11 +170,12 @@ fn links(view: View<'_>, tokens: &[Token<'_>], concepts: &Concepts, sink: &mut i
     }
 }
 
-/// Which sort of place a link leads to, by the words of its path and query.
+/// Which sort of place a link leads to, by the words of its path. Its query is left out: campaign tags stand
+/// on the links of service messages, too.
 fn link(url: &str, span: Range<usize>, concepts: &Concepts, sink: &mut impl Sink) {
     let Some((_, rest)) = url.split_once("://") else { return };
     let path = rest.split_once('/').map_or("", |(_, path)| path);
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
     let (mut promotional, mut account) = (false, false);
     for word in path.split(|c: char| !c.is_ascii_alphabetic()) {
         match concepts.of_link(word) {
@@ -183,8 +184,7 @@ fn link(url: &str, span: Range<usize>, concepts: &Concepts, sink: &mut impl Sink
             None => {}
         }
     }
-    let tag = query.contains("utm_") || query.contains("campaign");
-    for (holds, name) in [(promotional, "u:promotional"), (account, "u:account"), (tag, "u:tag")] {
+    for (holds, name) in [(promotional, "u:promotional"), (account, "u:account")] {
         if holds {
             sink.feature(&[name], span.clone());
         }
@@ -227,7 +227,6 @@ mod tests {
             "<pct>+@offer",
             "@we++@offer",
             "u:promotional",
-            "u:tag",
             "r:offer.money-off",
         ] {
             assert!(names.0.iter().any(|found| found == name), "{name} is not in {:?}", names.0);
