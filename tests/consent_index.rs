@@ -345,7 +345,18 @@ fn scramble(bytes: &mut [u8]) {
 }
 
 fn edit_index(dir: &Path, edit: impl FnOnce(&sled::Db)) {
-    let db = sled::open(dir.join("consent.index")).expect("database");
+    // A process that another test is starting may hold a copy of the lock for a moment.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let db = loop {
+        match sled::open(dir.join("consent.index")) {
+            Ok(db) => break db,
+            Err(error) => assert!(
+                error.to_string().contains("could not acquire lock") && std::time::Instant::now() < deadline,
+                "{error}"
+            ),
+        }
+        std::thread::yield_now();
+    };
     edit(&db);
     db.flush().expect("flushed");
 }
