@@ -88,22 +88,20 @@ impl Passage {
 
     /// The message is here: judges it, decides, records the decision, acts on it, records the outcome.
     /// The reply is the mailer's answer after the dot.
-    pub async fn message(mut self, message: Message, client: &Client) -> Reply {
+    pub async fn message(mut self, message: Message) -> Reply {
         let Some(transaction) = self.transaction.take() else { return self.failed() };
         let message = Arc::new(message);
         let findings = self.examine(Arc::clone(&message)).await;
         let now = Timestamp::now();
         let reference = Reference::new(now);
-        let (disposition, decision) = self.decide(&findings, &message, &reference, client, now);
+        let (disposition, decision) = self.decide(&findings, &message, &reference, now);
         if let Err(failure) = self.gate.parts.audit.decision(&decision).await {
             error!(%reference, %failure, "a decision could not be recorded, so the message was put off");
             transaction.abort();
             return replies::no_ledger();
         }
         match disposition {
-            Disposition::Forward => {
-                self.forward(transaction, &message, &findings, reference, client, now).await
-            }
+            Disposition::Forward => self.forward(transaction, &message, &findings, reference, now).await,
             Disposition::Withhold => {
                 transaction.abort();
                 let verdict = findings.judgement.as_ref().map(|judgement| &judgement.verdict);
@@ -145,7 +143,6 @@ impl Passage {
         findings: &Findings,
         message: &Message,
         reference: &Reference,
-        client: &Client,
         now: Timestamp,
     ) -> (Disposition, Decision) {
         let parts = &self.gate.parts;
@@ -173,7 +170,7 @@ impl Passage {
             time: now,
             reference: reference.clone(),
             mode,
-            client: client.address.ip().to_string(),
+            client: self.client.address.ip().to_string(),
             from: self.envelope.reverse_path.as_str().to_owned(),
             recipients: recipients
                 .map(|((address, ruling), consent)| recipient(address, ruling, consent))
@@ -203,7 +200,6 @@ impl Passage {
         message: &Message,
         findings: &Findings,
         reference: Reference,
-        client: &Client,
         now: Timestamp,
     ) -> Reply {
         let parts = &self.gate.parts;
@@ -211,7 +207,8 @@ impl Passage {
             transaction.abort();
             return self.refuse(OutcomeKind::Rejected, replies::needs_eight_bit(), reference).await;
         }
-        let mut top = additions::received(client, &parts.hostname, &reference, self.envelope.smtputf8, now);
+        let mut top =
+            additions::received(&self.client, &parts.hostname, &reference, self.envelope.smtputf8, now);
         if parts.verdict_header {
             let verdict = findings.judgement.as_ref().map(|judgement| &judgement.verdict);
             top.push_str(&additions::verdict(verdict, &reference));

@@ -241,7 +241,7 @@ impl Session {
                 passage.abort();
                 replies::too_many_hops(limits.hops)
             }
-            Received::Message(message) => passage.message(message, &self.client).await,
+            Received::Message(message) => passage.message(message).await,
             unclean => {
                 passage.abort();
                 match unclean {
