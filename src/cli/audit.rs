@@ -3,7 +3,7 @@
 mod line;
 
 use std::collections::HashSet;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::terminal::Terminal;
+use super::{exit, fail};
 use crate::audit::{Entry, Event, Fact, Line, OutcomeKind, Pairing, Reference};
 use crate::ledger::{self, Follower, LedgerError};
 use crate::smtp::{Address, AddressKey};
@@ -65,19 +67,16 @@ pub fn run(command: Command, state_dir: &Path) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough.
         Err(TailError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("consentry: {error}");
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => fail(error.exit_code(), error),
     }
 }
 
 impl TailError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Ledger(LedgerError::Absent { .. }) => 66,
-            Self::Ledger(LedgerError::Damaged { .. } | LedgerError::Missing { .. }) => 65,
-            Self::Ledger(_) | Self::Output(_) => 74,
+            Self::Ledger(LedgerError::Absent { .. }) => exit::NO_INPUT,
+            Self::Ledger(LedgerError::Damaged { .. } | LedgerError::Missing { .. }) => exit::DATA,
+            Self::Ledger(_) | Self::Output(_) => exit::IO,
         }
     }
 }
@@ -87,7 +86,7 @@ fn tail(args: &TailArgs, dir: &Path) -> Result<(), TailError> {
         withheld: args.withheld,
         recipient: args.recipient.as_ref().map(|address| address.key(false)),
     };
-    let json = args.json || !io::stdout().is_terminal();
+    let json = args.json || !Terminal::stdout().is_terminal;
     let mut screen = Screen { out: BufWriter::new(io::stdout()), json, day: None };
     let end = ledger::end(dir)?;
     let (entries, pairing) = last(dir, end, args.lines, &filter)?;

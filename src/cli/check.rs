@@ -2,22 +2,15 @@
 //! the deciding words marked, and the rule and law beside; otherwise one JSON line per file.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::terminal::{self, Terminal};
+use super::{exit, fail};
 use crate::detect::{Class, Detector, Evidence, Judgement, Mark, SegmentJudgement};
-
-/// Every file is judged, none is promotional.
-const NEUTRAL: u8 = 0;
-/// At least one file is mixed or marketing.
-const PROMOTIONAL: u8 = 10;
-/// EX_DATAERR of sysexits: a file could not be read or judged.
-const UNREADABLE: u8 = 65;
-/// EX_SOFTWARE of sysexits: the program is at fault.
-const FAULT: u8 = 70;
 
 /// The largest message read, in octets; larger than any mail system transports.
 const MAX_MESSAGE: u64 = 256 << 20;
@@ -41,16 +34,14 @@ pub struct Args {
 pub fn run(args: Args) -> ExitCode {
     let detector = match Detector::new() {
         Ok(detector) => detector,
-        Err(error) => {
-            eprintln!("consentry: {error}");
-            return ExitCode::from(FAULT);
-        }
+        Err(error) => return fail(exit::SOFTWARE, error),
     };
     let stdout = io::stdout();
-    let style = Style::of_terminal(stdout.is_terminal());
-    let json = args.json || (!stdout.is_terminal() && !args.all);
+    let terminal = Terminal::stdout();
+    let style = Style::of(&terminal);
+    let json = args.json || (!terminal.is_terminal && !args.all);
     let mut out = stdout.lock();
-    let mut worst = NEUTRAL;
+    let mut worst = exit::SUCCESS;
     for (index, file) in args.files.iter().enumerate() {
         match judge(&detector, file) {
             Ok(judgement) => {
@@ -63,12 +54,12 @@ pub fn run(args: Args) -> ExitCode {
                     return stopped(&error);
                 }
                 if judgement.verdict.class.is_promotional() {
-                    worst = worst.max(PROMOTIONAL);
+                    worst = worst.max(exit::PROMOTIONAL);
                 }
             }
             Err(reason) => {
                 eprintln!("consentry: {}: {reason}", file.display());
-                worst = UNREADABLE;
+                worst = exit::DATA;
             }
         }
     }
@@ -83,7 +74,7 @@ fn stopped(error: &io::Error) -> ExitCode {
     if error.kind() != io::ErrorKind::BrokenPipe {
         eprintln!("consentry: standard output: {error}");
     }
-    ExitCode::from(74)
+    ExitCode::from(exit::IO)
 }
 
 fn judge(detector: &Detector, file: &Path) -> Result<Judgement, String> {
@@ -136,11 +127,8 @@ struct Style {
 }
 
 impl Style {
-    fn of_terminal(terminal: bool) -> Self {
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let columns = if terminal { rustix::termios::tcgetwinsize(io::stdout()).ok() } else { None };
-        let width = columns.map_or(96, |size| usize::from(size.ws_col)).clamp(50, 110);
-        Self { colour, width }
+    fn of(terminal: &Terminal) -> Self {
+        Self { colour: terminal.colour, width: terminal.width_or(96).clamp(50, 110) }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -250,7 +238,7 @@ impl Notes {
                 let number = format!("[{}]", index + 1);
                 let _ = writeln!(page, "  {number:>4} {title:<widest$}  {}", style.dim(rule));
             }
-            for row in wrap_plain(law, style.width.saturating_sub(7)) {
+            for row in terminal::wrap(law, style.width.saturating_sub(7)) {
                 let _ = writeln!(page, "       {}", style.dim(&row));
             }
         }
@@ -356,20 +344,6 @@ fn render_row(row: &[Word], style: &Style) -> String {
         line.push_str(PLAIN);
     }
     line
-}
-
-fn wrap_plain(text: &str, width: usize) -> Vec<String> {
-    let mut rows: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match rows.last_mut() {
-            Some(row) if row.chars().count() + 1 + word.chars().count() <= width => {
-                row.push(' ');
-                row.push_str(word);
-            }
-            _ => rows.push(word.to_owned()),
-        }
-    }
-    rows
 }
 
 /// A message must not steer the terminal it is shown on.

@@ -19,16 +19,9 @@ use crate::consent::{NewRecord, Purpose, Status, StoreOptions};
 use crate::control::consent::Answer;
 use crate::smtp::Address;
 
-use super::local_user;
+use super::{exit, local_user};
 use backend::Backend;
 use show::Style;
-
-const BAD_DATA: u8 = 65;
-const NO_INPUT: u8 = 66;
-const UNAVAILABLE: u8 = 69;
-const CANNOT_CREATE: u8 = 73;
-const IO_ERROR: u8 = 74;
-const TEMPORARY: u8 = 75;
 
 /// Look up, record, import and export consent.
 #[derive(clap::Subcommand)]
@@ -183,7 +176,7 @@ struct Failure {
 pub fn run(command: Command, state_dir: &Path, options: StoreOptions) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return told(&Failure::new(IO_ERROR, format!("cannot start: {error}"))),
+        Err(error) => return told(&Failure::new(exit::IO, format!("cannot start: {error}"))),
     };
     match runtime.block_on(perform(command, state_dir, options)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -243,7 +236,7 @@ async fn record(backend: &Backend, args: FactArgs, status: Status, basis: String
         evidence: args.evidence,
         set_by: local_user(),
     };
-    fact.check(Timestamp::now()).map_err(|error| Failure::new(BAD_DATA, error.to_string()))?;
+    fact.check(Timestamp::now()).map_err(|error| Failure::new(exit::DATA, error.to_string()))?;
     let recorded = backend.record(vec![fact]).await?;
     let answer = backend.answer(&address, &purpose).await?;
     if style.is_json() {

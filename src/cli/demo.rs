@@ -33,9 +33,6 @@ use place::{Place, PlaceError};
 use scenario::{SENDINGS, Sending};
 use table::{Look, Row};
 
-/// The exit code of sysexits for an output that cannot be made.
-const CANNOT_CREATE: u8 = 73;
-
 /// How long the mailer waits for a reply.
 const REPLY_TIME: Duration = Duration::from_secs(30);
 
@@ -98,7 +95,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     match runtime.block_on(play(args, look)) {
         Ok(differences) if differences.is_empty() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
-        Err(error @ DemoError::Place(_)) => fail(CANNOT_CREATE, error),
+        Err(error @ DemoError::Place(_)) => fail(exit::CANNOT_CREATE, error),
         Err(error) => fail(exit::UNAVAILABLE, error),
     }
 }

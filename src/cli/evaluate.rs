@@ -4,7 +4,6 @@
 mod page;
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -129,7 +128,7 @@ pub fn run(args: &Args) -> ExitCode {
         Err(error) => return fail(exit::DATA, error),
     };
     let report = report(results, args.worst);
-    if args.json || (!args.text && !std::io::stdout().is_terminal()) {
+    if args.json || (!args.text && !super::terminal::Terminal::stdout().is_terminal) {
         // A struct of strings and numbers always serialises.
         show(&(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"))
     } else {

@@ -1,5 +1,6 @@
 //! The command line: one file per command. Here stand what all of them share: where the configuration
-//! and the state directory are found, exit codes, and how an error is printed.
+//! and the state directory are found, exit codes, and how an error is printed; `terminal` says what
+//! the output is written to.
 
 mod audit;
 mod check;
@@ -11,6 +12,7 @@ mod labelled;
 mod mode;
 mod model;
 mod run;
+mod terminal;
 mod train;
 
 use std::fmt::Display;
@@ -21,22 +23,28 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 
-/// Exit codes of sysexits.
+/// The exit codes of all commands: those of sysexits, and one of `check`.
 pub(crate) mod exit {
+    /// All is well; for `check`: every file is judged, and none is promotional.
+    pub(crate) const SUCCESS: u8 = 0;
+    /// `check`: at least one file is mixed or marketing.
+    pub(crate) const PROMOTIONAL: u8 = 10;
     /// The command line is wrong.
     pub(crate) const USAGE: u8 = 64;
     /// What was given cannot be understood.
     pub(crate) const DATA: u8 = 65;
     /// What was named is not there.
     pub(crate) const NO_INPUT: u8 = 66;
+    /// A part that is needed cannot be had.
+    pub(crate) const UNAVAILABLE: u8 = 69;
     /// The program is at fault.
     pub(crate) const SOFTWARE: u8 = 70;
     /// A file cannot be written.
     pub(crate) const CANNOT_CREATE: u8 = 73;
     /// Reading or writing failed.
     pub(crate) const IO: u8 = 74;
-    /// A part that is needed cannot be had.
-    pub(crate) const UNAVAILABLE: u8 = 69;
+    /// It cannot be done now, but may be later.
+    pub(crate) const TEMPORARY: u8 = 75;
     /// The configuration is wrong.
     pub(crate) const CONFIG: u8 = 78;
 }

@@ -93,7 +93,7 @@ async fn ask(request: Option<ModeRequest>, config: &Config) -> Result<(ModeAnswe
 }
 
 fn print(answer: &ModeAnswer, running: bool, json: bool) -> ExitCode {
-    if json || !std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+    if json || !super::terminal::Terminal::stdout().is_terminal {
         match serde_json::to_string(&serde_json::json!({
             "mode": answer.mode,
             "running": running,

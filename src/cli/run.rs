@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::terminal::Terminal;
 use super::{exit, fail};
 use crate::config::{Config, LogLevel, Tls};
 use crate::relay::{Relay, RelayError};
@@ -67,13 +68,11 @@ pub(crate) fn start_log(level: LogLevel) {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let colours =
-        std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     // A second call changes nothing: the first log goes on.
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(level)
-        .with_ansi(colours)
+        .with_ansi(Terminal::stderr().colour)
         .with_target(false)
         .try_init();
 }

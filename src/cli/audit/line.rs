@@ -2,12 +2,12 @@
 //! (addresses, subjects, quotes) is shown without the characters that move a terminal's cursor.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 
 use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::audit::{Action, Decision, Entry, Fact, Message, Outcome, OutcomeKind, Reason};
+use crate::cli::terminal::Terminal;
 
 /// From this width on, a line holds a message's whole id.
 const WIDE: usize = 130;
@@ -37,16 +37,10 @@ enum Colour {
 }
 
 impl Style {
-    /// As wide as the terminal; colours on a terminal only and not under `NO_COLOR`.
+    /// As wide as standard output, and in its colours.
     pub fn of_stdout() -> Self {
-        let stdout = std::io::stdout();
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let columns = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));
-        Self {
-            width: if columns == 0 { 100 } else { columns.max(40) },
-            colour: stdout.is_terminal() && !is_set("NO_COLOR") && !is_dumb,
-        }
+        let terminal = Terminal::stdout();
+        Self { width: terminal.width_or(100).max(40), colour: terminal.colour }
     }
 
     /// The text in the colour of what matters less.

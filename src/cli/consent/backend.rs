@@ -11,6 +11,7 @@ use crate::ledger::LedgerError;
 use crate::smtp::Address;
 
 use super::Failure;
+use crate::cli::exit;
 
 /// One way to the consent records for all commands.
 pub enum Backend {
@@ -37,7 +38,7 @@ impl Backend {
             Err(ConsentError::Ledger(LedgerError::Locked { pid, .. })) => {
                 let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
                 Err(Failure::new(
-                    super::TEMPORARY,
+                    exit::TEMPORARY,
                     format!(
                         "{holder} has the consent records in {} open, but no relay answers there on its control \
                          socket: if it is just starting or stopping, or is another consent command, try again",
@@ -108,9 +109,9 @@ impl From<ConsentError> for Failure {
         let code = match &error {
             ConsentError::Invalid(_)
             | ConsentError::InvalidInBatch { .. }
-            | ConsentError::BadRecord { .. } => super::BAD_DATA,
-            ConsentError::Unavailable(_) | ConsentError::Closed => super::TEMPORARY,
-            ConsentError::Ledger(_) | ConsentError::Index(_) | ConsentError::File { .. } => super::IO_ERROR,
+            | ConsentError::BadRecord { .. } => exit::DATA,
+            ConsentError::Unavailable(_) | ConsentError::Closed => exit::TEMPORARY,
+            ConsentError::Ledger(_) | ConsentError::Index(_) | ConsentError::File { .. } => exit::IO,
         };
         Self::new(code, error.to_string())
     }
@@ -119,9 +120,9 @@ impl From<ConsentError> for Failure {
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
         let code = match &error {
-            ControlError::Refused(_) => super::BAD_DATA,
+            ControlError::Refused(_) => exit::DATA,
             ControlError::Connect { .. } | ControlError::Transport(_) | ControlError::Timeout => {
-                super::UNAVAILABLE
+                exit::UNAVAILABLE
             }
         };
         Self::new(code, error.to_string())

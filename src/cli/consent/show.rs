@@ -1,10 +1,10 @@
 //! How consent looks on a terminal.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 
 use jiff::Timestamp;
 
+use crate::cli::terminal::Terminal;
 use crate::consent::standing::Fact;
 use crate::consent::{Numbered, Standing, Status};
 use crate::control::consent::Answer;
@@ -17,11 +17,10 @@ pub struct Style {
 }
 
 impl Style {
-    /// JSON when asked for or when the output is no terminal; colour unless `NO_COLOR` is set.
+    /// JSON when asked for or when the output is no terminal.
     pub fn new(json: bool) -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json: json || !terminal, colour: terminal && !plain }
+        let terminal = Terminal::stdout();
+        Self { json: json || !terminal.is_terminal, colour: terminal.colour }
     }
 
     /// Whether the output is JSON.

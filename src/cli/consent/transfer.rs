@@ -12,7 +12,8 @@ use crate::control::consent::MAX_BATCH;
 
 use super::backend::Backend;
 use super::show::Style;
-use super::{BAD_DATA, CANNOT_CREATE, ExportArgs, Failure, IO_ERROR, ImportArgs, ListFormat, NO_INPUT};
+use super::{ExportArgs, Failure, ImportArgs, ListFormat};
+use crate::cli::exit;
 
 /// A batch is sent at this size, in bytes, even when more records would fit by their number.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -32,7 +33,7 @@ pub async fn import(args: &ImportArgs, backend: &Backend, user: &str, style: Sty
     } else {
         args.file.display().to_string()
     };
-    let no_input = |error: io::Error| Failure::new(NO_INPUT, format!("cannot read {name}: {error}"));
+    let no_input = |error: io::Error| Failure::new(exit::NO_INPUT, format!("cannot read {name}: {error}"));
     let mut input: Box<dyn BufRead> = if args.file == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
@@ -45,7 +46,7 @@ pub async fn import(args: &ImportArgs, backend: &Backend, user: &str, style: Sty
     let mut summary = Summary { file: name.clone(), recorded: 0, bad_rows: 0 };
     let mut batch = Batch::default();
     let rows = table::read(input, format, user)
-        .map_err(|error| Failure::new(BAD_DATA, format!("{name}: {error}")))?;
+        .map_err(|error| Failure::new(exit::DATA, format!("{name}: {error}")))?;
     for row in rows {
         let row = match row {
             Ok(row) => row,
@@ -53,7 +54,7 @@ pub async fn import(args: &ImportArgs, backend: &Backend, user: &str, style: Sty
                 batch.send(backend, &mut summary).await?;
                 let told =
                     format!("{name}: {error}; {} went in before that", counted(summary.recorded, "record"));
-                return Err(Failure::new(NO_INPUT, told));
+                return Err(Failure::new(exit::NO_INPUT, told));
             }
         };
         match row.fact {
@@ -76,7 +77,7 @@ pub async fn export(args: &ExportArgs, backend: &Backend) -> Result<(), Failure>
     let format = Format::from(args.format);
     let mut output: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(BufWriter::new(File::create_new(path).map_err(|error| {
-            Failure::new(CANNOT_CREATE, format!("cannot create {}: {error}", path.display()))
+            Failure::new(exit::CANNOT_CREATE, format!("cannot create {}: {error}", path.display()))
         })?)),
         None => Box::new(BufWriter::new(io::stdout().lock())),
     };
@@ -90,7 +91,7 @@ pub async fn export(args: &ExportArgs, backend: &Backend) -> Result<(), Failure>
     match written.and_then(|()| output.flush()) {
         // Whoever read from us has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::new(IO_ERROR, format!("the export cannot be written: {error}"))),
+        Err(error) => Err(Failure::new(exit::IO, format!("the export cannot be written: {error}"))),
         Ok(()) => Ok(()),
     }
 }
@@ -147,7 +148,7 @@ fn report(summary: &Summary, style: Style) -> Result<(), Failure> {
         return Ok(());
     }
     let bad = counted(summary.bad_rows, "bad row");
-    Err(Failure::new(BAD_DATA, format!("{bad} of {} stayed out", summary.file)))
+    Err(Failure::new(exit::DATA, format!("{bad} of {} stayed out", summary.file)))
 }
 
 fn counted(count: u64, what: &str) -> String {

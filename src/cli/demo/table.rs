@@ -1,7 +1,8 @@
 //! The demo's table. Rows in, text out: owns widths and colours, reads nothing.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+
+use crate::cli::terminal::Terminal;
 
 /// How the table is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -13,14 +14,10 @@ pub struct Look {
 }
 
 impl Look {
-    /// For standard output: its width, and colours if it is a terminal and `NO_COLOR` is not set.
+    /// As wide as standard output, and in its colours.
     pub fn of_terminal() -> Self {
-        let stdout = std::io::stdout();
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let columns = rustix::termios::tcgetwinsize(&stdout).map(|size| usize::from(size.ws_col)).ok();
-        let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
-        let width = columns.filter(|columns| *columns > 0).or_else(asked).unwrap_or(DEFAULT_WIDTH);
-        Self { width, colour: stdout.is_terminal() && !plain }
+        let terminal = Terminal::stdout();
+        Self { width: terminal.width_or(DEFAULT_WIDTH), colour: terminal.colour }
     }
 }
 
