@@ -11,6 +11,7 @@ mod evaluate;
 mod labelled;
 mod mode;
 mod model;
+mod rules;
 mod run;
 mod terminal;
 mod train;
@@ -86,6 +87,9 @@ enum Command {
     /// Read the model
     #[command(subcommand)]
     Model(model::Command),
+    /// Read the rules
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Show the mode, or turn it
     Mode(mode::Args),
     /// Read and change consents
@@ -139,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Model(command) => model::run(&command),
+        Command::Rules(command) => rules::run(&command),
         Command::Mode(args) => with_config(&|config| mode::run(&args, &config)),
         Command::Consent(command) => match cli.place.load() {
             Ok(config) => consent::run(command, &config.state_dir, crate::relay::consent_options(&config)),
