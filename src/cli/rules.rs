@@ -187,8 +187,8 @@ fn weight(rule: &Rule) -> String {
         CountsAs::Service => "speaks for a service message's content: tells mixed from marketing",
         CountsAs::Context => "taken from what promotional words in the same sentence weigh",
         CountsAs::Claim => "only beside promotional evidence; alone it is none",
-        CountsAs::Promotional if rule.weight >= 4.0 => "strong: decides alone, as a rule",
-        CountsAs::Promotional if rule.weight >= 2.5 => "middling: decides with little beside it",
+        CountsAs::Promotional if rule.weight >= 4.0 => "strong: decides, unless the model holds against it",
+        CountsAs::Promotional if rule.weight >= 2.5 => "middling: decides with more beside it",
         CountsAs::Promotional => "weak: weighs beside other evidence only",
     };
     format!("{:+.1} ({strength})", rule.weight)
