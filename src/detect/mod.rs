@@ -14,6 +14,8 @@ mod normalise;
 mod rules;
 mod segment;
 mod segmenter;
+#[doc(hidden)]
+pub mod stages;
 mod verdict;
 
 pub use rules::{CountsAs, Rule, RuleError, Scope};

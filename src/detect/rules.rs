@@ -5,16 +5,18 @@
 //! A pattern is a regular expression over folded text (lower case, no accents) with words of our own:
 //! `<money>`, `<pct>`, `<num>`, `<reward>` (an amount, if one follows), `<gap>` (up to 40 characters
 //! within a sentence), `<g>` (up to 15). It matches
-//! whole words only, save in link targets and file names. Every pattern that can be is looked for by a literal that it cannot do without,
-//! all literals at once (Aho-Corasick), so that a segment costs one pass whatever the table's size.
+//! whole words only, save in link targets and file names. A pattern is tried on a text that holds the literals
+//! which no match of it can lack; all literals are looked for at once (Aho-Corasick), so that a segment costs
+//! one pass whatever the table's size.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::{Anchored, dfa};
 use regex::{Regex, RegexBuilder};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
 use serde::Deserialize;
 
 use super::segment::PlaceKind;
@@ -167,8 +169,8 @@ pub(super) struct RuleTable {
     patterns: Vec<Pattern>,
     /// The exceptions of each rule.
     unless: Vec<Vec<Expression>>,
-    literals: AhoCorasick,
-    /// For each literal, the patterns that cannot match without it (or one of its sisters).
+    literals: dfa::DFA,
+    /// For each literal, the patterns that are not looked at without it (or one of its sisters).
     needed_by: Vec<Vec<u32>>,
     /// Patterns without such a literal.
     always: Vec<u32>,
@@ -178,6 +180,8 @@ pub(super) struct RuleTable {
 struct Pattern {
     rule: usize,
     expression: Expression,
+    /// Sets of literals: every match has a literal of each set.
+    needs: Vec<Vec<u32>>,
 }
 
 /// A regular expression that is compiled when a text first has a literal of it: all of them together
@@ -214,22 +218,20 @@ impl RuleTable {
 
     fn compile(rules: Vec<Rule>) -> Result<Self, RuleError> {
         let mut patterns = Vec::new();
-        let mut by_literal: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        let mut literals = Literals::default();
         let mut always = Vec::new();
         let mut unless = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
             for written in rule.patterns.values().flatten() {
                 let number = u32::try_from(patterns.len()).unwrap_or(u32::MAX);
-                let (expression, needs) = read_pattern(rule, written)?;
-                match needs {
-                    Some(literals) => {
-                        for literal in literals {
-                            by_literal.entry(literal).or_default().push(number);
-                        }
-                    }
+                let (expression, mut sets) = read_pattern(rule, written)?;
+                sets.sort_by_key(|set| std::cmp::Reverse(rarity(set)));
+                let needs: Vec<Vec<u32>> = sets.iter().map(|set| literals.number(set)).collect();
+                match needs.first() {
+                    Some(rarest) => literals.need(rarest, number),
                     None => always.push(number),
                 }
-                patterns.push(Pattern { rule: index, expression });
+                patterns.push(Pattern { rule: index, expression, needs });
             }
             let exceptions = rule
                 .unless
@@ -237,9 +239,8 @@ impl RuleTable {
                 .map(|written| read_pattern(rule, written).map(|(expression, _)| expression));
             unless.push(exceptions.collect::<Result<_, _>>()?);
         }
-        let (names, needed_by): (Vec<_>, Vec<_>) = by_literal.into_iter().unzip();
-        let literals = AhoCorasickBuilder::new().match_kind(MatchKind::Standard).build(&names)?;
-        Ok(Self { rules, patterns, unless, literals, needed_by, always })
+        let automaton = dfa::DFA::new(&literals.texts)?;
+        Ok(Self { rules, patterns, unless, literals: automaton, needed_by: literals.needed_by, always })
     }
 
     pub(super) fn rules(&self) -> &[Rule] {
@@ -249,12 +250,7 @@ impl RuleTable {
     /// The hits in the folded text of a segment of this kind, in reading order: per rule and
     /// sentence one, which spans all that the rule's patterns find there.
     pub(super) fn hits(&self, folded: &str, kind: PlaceKind) -> Vec<Hit> {
-        let mut candidates = self.always.clone();
-        for found in self.literals.find_overlapping_iter(folded) {
-            candidates.extend(self.needed_by.get(found.pattern().as_usize()).into_iter().flatten());
-        }
-        candidates.sort_unstable();
-        candidates.dedup();
+        let candidates = self.candidates(folded);
         let mut hits: Vec<Hit> = Vec::new();
         // Patterns are numbered rule by rule, so a rule's candidates are neighbours.
         let of_rule = |number: &u32| self.patterns.get(*number as usize).map(|pattern| pattern.rule);
@@ -268,6 +264,36 @@ impl RuleTable {
         }
         hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
         hits
+    }
+
+    /// The patterns that a text can match by the literals in it, in ascending order.
+    fn candidates(&self, folded: &str) -> Vec<u32> {
+        let mut candidates = self.always.clone();
+        let mut found = Bits::new(self.needed_by.len());
+        let automaton = &self.literals;
+        let Ok(mut state) = automaton.start_state(Anchored::No) else { return candidates };
+        for &byte in folded.as_bytes() {
+            state = automaton.next_state(Anchored::No, state, byte);
+            if !automaton.is_special(state) || !automaton.is_match(state) {
+                continue;
+            }
+            for index in 0..automaton.match_len(state) {
+                let literal = automaton.match_pattern(state, index).as_usize();
+                if found.insert(literal) {
+                    candidates.extend(self.needed_by.get(literal).into_iter().flatten());
+                }
+            }
+        }
+        let is_possible = |number: &u32| {
+            let pattern = self.patterns.get(*number as usize);
+            pattern.is_some_and(|pattern| {
+                pattern.needs.iter().all(|set| set.iter().any(|literal| found.contains(*literal as usize)))
+            })
+        };
+        candidates.retain(is_possible);
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates
     }
 
     /// Where a rule fires, save where one of its exceptions overlaps; spans in one sentence merged.
@@ -303,6 +329,54 @@ impl RuleTable {
     }
 }
 
+/// The literals of all patterns, numbered.
+#[derive(Default)]
+struct Literals {
+    numbers: BTreeMap<String, u32>,
+    texts: Vec<String>,
+    needed_by: Vec<Vec<u32>>,
+}
+
+impl Literals {
+    fn number(&mut self, set: &[String]) -> Vec<u32> {
+        let number = |text: &String| {
+            *self.numbers.entry(text.clone()).or_insert_with(|| {
+                self.texts.push(text.clone());
+                self.needed_by.push(Vec::new());
+                u32::try_from(self.texts.len() - 1).unwrap_or(u32::MAX)
+            })
+        };
+        set.iter().map(number).collect()
+    }
+
+    fn need(&mut self, set: &[u32], pattern: u32) {
+        for &literal in set {
+            self.needed_by[literal as usize].push(pattern);
+        }
+    }
+}
+
+/// A set of small numbers.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(numbers: usize) -> Self {
+        Self(vec![0; numbers.div_ceil(64)])
+    }
+
+    /// Whether it was not there before.
+    fn insert(&mut self, number: usize) -> bool {
+        let bit = 1 << (number % 64);
+        let is_new = self.0[number / 64] & bit == 0;
+        self.0[number / 64] |= bit;
+        is_new
+    }
+
+    fn contains(&self, number: usize) -> bool {
+        self.0[number / 64] & 1 << (number % 64) != 0
+    }
+}
+
 /// Matches of one pattern that are looked at in one segment.
 const MOST_MATCHES: usize = 8;
 
@@ -326,8 +400,8 @@ fn parse<T: serde::de::DeserializeOwned>(file: &'static str, text: &str) -> Resu
     toml::from_str(text).map_err(|source| RuleError::Parse { file, source: Box::new(source) })
 }
 
-/// The regular expression of a written pattern, and the literals of which every match has one.
-fn read_pattern(rule: &Rule, written: &str) -> Result<(Expression, Option<Vec<String>>), RuleError> {
+/// The regular expression of a written pattern, and sets of literals: every match has one of each.
+fn read_pattern(rule: &Rule, written: &str) -> Result<(Expression, Vec<Vec<String>>), RuleError> {
     let faulty =
         |reason: String| RuleError::Pattern { rule: rule.id.clone(), pattern: written.to_owned(), reason };
     let expression = expand(written);
@@ -337,8 +411,7 @@ fn read_pattern(rule: &Rule, written: &str) -> Result<(Expression, Option<Vec<St
         true => format!(r"(?-u:\b{{start-half}})(?:{expression})(?-u:\b{{end-half}})"),
         false => expression,
     };
-    let needs = needed_literals(&hir).filter(|literals| literals.iter().all(|literal| literal.len() >= 3));
-    Ok((Expression { written: bounded, compiled: OnceLock::new() }, needs))
+    Ok((Expression { written: bounded, compiled: OnceLock::new() }, needed_literals(&hir)))
 }
 
 impl Expression {
@@ -375,25 +448,42 @@ fn expand(written: &str) -> String {
     WORDS.iter().fold(written.to_owned(), |text, (word, meaning)| text.replace(word, meaning))
 }
 
-/// Literals of which every match of `hir` contains at least one: the set whose shortest member is
-/// longest, among those the expression's structure offers.
-fn needed_literals(hir: &Hir) -> Option<Vec<String>> {
-    const MOST: usize = 64;
+/// Literals that one set may have.
+const MOST_LITERALS: usize = 64;
+
+/// Sets of literals, of each of which every match of `hir` contains one at least.
+fn needed_literals(hir: &Hir) -> Vec<Vec<String>> {
     match hir.kind() {
-        HirKind::Literal(literal) => Some(vec![std::str::from_utf8(&literal.0).ok()?.to_owned()]),
+        HirKind::Literal(literal) => {
+            let text = std::str::from_utf8(&literal.0).ok().filter(|text| *text != " ");
+            text.map(|text| vec![text.to_owned()]).into_iter().collect()
+        }
+        HirKind::Class(class) => characters(class).into_iter().collect(),
         HirKind::Capture(capture) => needed_literals(&capture.sub),
         HirKind::Repetition(repetition) if repetition.min > 0 => needed_literals(&repetition.sub),
-        HirKind::Concat(parts) => parts
-            .iter()
-            .filter_map(needed_literals)
-            .max_by_key(|set| (set.iter().map(String::len).min().unwrap_or(0).min(6), MOST - set.len())),
+        HirKind::Concat(parts) => parts.iter().flat_map(needed_literals).collect(),
         HirKind::Alternation(branches) => {
-            let sets: Option<Vec<_>> = branches.iter().map(needed_literals).collect();
-            let all: Vec<String> = sets?.into_iter().flatten().collect();
-            (all.len() <= MOST).then_some(all)
+            let rarest = |branch| needed_literals(branch).into_iter().max_by_key(|set| rarity(set));
+            let sets: Option<Vec<_>> = branches.iter().map(rarest).collect();
+            let all: Vec<String> = sets.into_iter().flatten().flatten().collect();
+            if all.is_empty() || all.len() > MOST_LITERALS { Vec::new() } else { vec![all] }
         }
-        _ => None,
+        _ => Vec::new(),
     }
+}
+
+/// The characters of a small class.
+fn characters(class: &Class) -> Option<Vec<String>> {
+    const MOST: usize = 10;
+    let Class::Unicode(class) = class else { return None };
+    let all = || class.ranges().iter().flat_map(|range| range.start()..=range.end());
+    (all().take(MOST + 1).count() <= MOST).then(|| all().map(String::from).collect())
+}
+
+/// How much a set of literals tells: its shortest member, and how few there are.
+fn rarity(set: &[String]) -> (usize, usize) {
+    let shortest = set.iter().map(String::len).min().unwrap_or(0);
+    (shortest.min(6), MOST_LITERALS.saturating_sub(set.len()))
 }
 
 #[cfg(test)]
@@ -468,8 +558,9 @@ mod tests {
     fn literals_are_those_that_a_match_cannot_lack() {
         let table = RuleTable::built_in().expect("table");
         let needs = |written: &str| read_pattern(&table.rules[0], written).expect(written).1;
-        assert_eq!(needs("earn more rewards?"), Some(vec!["earn more reward".to_owned()]));
-        assert_eq!(needs("(?:save|spare) <pct>"), Some(vec!["save".into(), "spare".into()]));
-        assert_eq!(needs(r"\d+ ?%"), None);
+        assert_eq!(needs("earn more rewards?"), [["earn more reward"]]);
+        let both = needs("(?:save|spare) (?:money|[0-9]+ ?%)");
+        assert_eq!(both, [["save", "spare"], ["money", "%"]]);
+        assert!(needs(r"\w+").is_empty());
     }
 }
