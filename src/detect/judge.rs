@@ -89,11 +89,9 @@ pub(super) struct RuleSums {
     pub fired: Vec<Vec<usize>>,
     /// Of the message, the sender's claims included.
     pub surplus: f32,
-    /// Of this, what does not stand in words: link targets, file names, claims.
-    pub unspoken: f32,
     /// Log-odds that the message promotes, by the rules alone.
     pub log_odds: f32,
-    /// The same, by what does not stand in words alone.
+    /// The same, by what does not stand in words alone: link targets, file names, claims.
     pub log_odds_unspoken: f32,
     /// Of service content.
     pub service: f32,
@@ -130,7 +128,6 @@ pub(super) fn add_rules(table: &RuleTable, segments: &[Segment], findings: &[Fin
         segments: each,
         fired,
         surplus,
-        unspoken,
         log_odds,
         log_odds_unspoken,
         service,

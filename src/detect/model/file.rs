@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 
 use super::{MESSAGE, MIXED, Numbers};
 
-const MAGIC: &str = "consentry model 1";
+const MAGIC: &str = "consentry model 2";
 
 /// A feature's weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
     /// Words, or a class; how names are made is told in `docs/model.md`.
     pub name: String,
-    /// Log-odds that it adds.
+    /// Log-odds that it adds, before they are divided by the root of the number of the segment's features.
     pub weight: f32,
 }
 
@@ -68,7 +68,6 @@ fn head_line(line: &str, numbers: &mut Numbers) -> Option<()> {
     let values: Vec<f32> = words.map(str::parse).collect::<Result<_, _>>().ok()?;
     match name {
         "bias" => numbers.bias = *values.first()?,
-        "rules" => numbers.rules = *values.first()?,
         "message" => numbers.message = values.try_into().ok()?,
         "mixed" => numbers.mixed = values.try_into().ok()?,
         _ => return None,
@@ -84,9 +83,8 @@ pub(super) fn write(numbers: &Numbers, mut weights: Vec<Weight>, made_from: &str
     let (message, mixed): (&[f32; MESSAGE], &[f32; MIXED]) = (&numbers.message, &numbers.mixed);
     let _ = write!(
         text,
-        "bias {:.4}\nrules {:.4}\nmessage {}\nmixed {}\n\n",
+        "bias {:.4}\nmessage {}\nmixed {}\n\n",
         numbers.bias,
-        numbers.rules,
         row(message),
         row(mixed)
     );
@@ -102,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let numbers = Numbers { bias: -1.0, rules: 0.5, message: [1.0; MESSAGE], mixed: [0.25; MIXED] };
+        let numbers = Numbers { bias: -1.0, message: [1.0; MESSAGE], mixed: [0.25; MIXED] };
         let weights = vec![
             Weight { name: "your order".into(), weight: -0.5 },
             Weight { name: "discover".into(), weight: 1.25 },

@@ -6,8 +6,6 @@
 pub(super) struct Example {
     pub features: Vec<(u32, f32)>,
     pub positive: bool,
-    /// Log-odds that are given beforehand, to which those of the features are added.
-    pub given: f32,
     /// How much it counts: the inverse strength of the penalty.
     pub weight: f32,
 }
@@ -47,7 +45,7 @@ fn improve(weights: &mut [f64], example: &Example, dual: &mut f64) -> f64 {
     let square: f64 = example.features.iter().map(|(_, value)| f64::from(*value).powi(2)).sum();
     let dot: f64 =
         example.features.iter().map(|(feature, value)| weights[*feature as usize] * f64::from(*value)).sum();
-    let margin = sign(example) * (dot + f64::from(example.given));
+    let margin = sign(example) * dot;
     let mirrored = 0.5 * square * (bound - 2.0 * *dual) + margin < 0.0;
     let (old, direction) = if mirrored { (bound - *dual, -1.0) } else { (*dual, 1.0) };
     let mut z = if bound - old < 0.5 * bound { 0.1 * old } else { old };
@@ -88,7 +86,7 @@ mod tests {
     use super::*;
 
     fn example(features: &[(u32, f32)], positive: bool) -> Example {
-        Example { features: features.to_vec(), positive, given: 0.0, weight: 1.0 }
+        Example { features: features.to_vec(), positive, weight: 1.0 }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use training::{LabelledMessage, LabelledSegment, TrainingError, TrainingPlac
 use super::segment::PlaceKind;
 use concepts::Concepts;
 use features::Sink;
-use sentences::{Part, Sentences};
+use sentences::{Part, Sentences, Sizes};
 
 /// The rule id of evidence that the model found.
 pub(crate) const PHRASE: &str = "model.phrase";
@@ -56,8 +56,6 @@ pub struct Model {
 pub(crate) struct Numbers {
     /// Log-odds of a segment without known words.
     pub bias: f32,
-    /// What one log-odd of the rules counts.
-    pub rules: f32,
     /// Promotional or not, from the segments' scores.
     pub message: [f32; MESSAGE],
     /// Mixed or marketing, from the same.
@@ -100,6 +98,14 @@ pub(crate) struct Known {
     pub span: Range<usize>,
 }
 
+/// What the model knows of a segment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Features {
+    /// The features that have a weight, each once for each sentence.
+    pub known: Vec<Known>,
+    sizes: Sizes,
+}
+
 impl Model {
     /// The model that is shipped.
     ///
@@ -135,27 +141,26 @@ impl Model {
         Ok(Self { concepts: std::sync::Arc::new(Concepts::built_in()), numbers, weights })
     }
 
-    /// The features of a segment that have a weight, each once for each sentence.
-    pub(crate) fn known(&self, view: View<'_>) -> Vec<Known> {
+    /// The features of a segment.
+    pub(crate) fn features(&self, view: View<'_>) -> Features {
         let mut collector =
-            Collector { model: self, sentences: Sentences::of(view.folded), known: Vec::new() };
+            Collector { model: self, sentences: Sentences::of(view.folded), found: Features::default() };
         features::extract(view, &self.concepts, &mut Vec::with_capacity(64), &mut collector);
-        let mut known = collector.known;
-        known.sort_unstable_by_key(|feature| (feature.key, feature.part));
-        known.dedup_by_key(|feature| (feature.key, feature.part));
-        known
+        let mut found = collector.found;
+        found.known.sort_unstable_by_key(|feature| (feature.key, feature.part));
+        found.known.dedup_by_key(|feature| (feature.key, feature.part));
+        found
     }
 
-    /// The log-odds that a segment promotes, with those that the rules give it.
-    pub(crate) fn segment_log_odds(&self, known: &[Known], kind: PlaceKind, rules: f32) -> f32 {
-        let given = self.numbers.bias + self.numbers.rules * rules;
-        let features = known.iter().map(|feature| (feature.key, feature.weight, feature.part));
-        in_place(kind, sentences::score(features, given))
+    /// The log-odds that a segment promotes.
+    pub(crate) fn segment_log_odds(&self, found: &Features, kind: PlaceKind) -> f32 {
+        let features = found.known.iter().map(|feature| (feature.key, feature.weight, feature.part));
+        in_place(kind, sentences::score(features, &found.sizes, self.numbers.bias))
     }
 
-    /// The log-odds that a message promotes, from its segments' and from what the rules found outside words.
-    pub(crate) fn message_log_odds(&self, segments: &[f32], unspoken: f32) -> f32 {
-        dot(&self.numbers.message, &message_features(segments)) + self.numbers.rules * unspoken
+    /// The log-odds that a message promotes, from its segments'.
+    pub(crate) fn message_log_odds(&self, segments: &[f32]) -> f32 {
+        dot(&self.numbers.message, &message_features(segments))
     }
 
     /// The log-odds that a promotional message has service content.
@@ -175,14 +180,16 @@ pub(crate) fn in_place(kind: PlaceKind, log_odds: f32) -> f32 {
 struct Collector<'m> {
     model: &'m Model,
     sentences: Sentences,
-    known: Vec<Known>,
+    found: Features,
 }
 
 impl Sink for Collector<'_> {
     fn feature(&mut self, parts: &[&str], span: Range<usize>) {
+        let part = self.sentences.part(&span);
+        self.found.sizes.count(part);
         let key = features::hash(parts);
         if let Some(&weight) = self.model.weights.get(&key) {
-            self.known.push(Known { key, part: self.sentences.part(&span), weight, span });
+            self.found.known.push(Known { key, part, weight, span });
         }
     }
 }
@@ -229,7 +236,7 @@ mod tests {
         let model = Model::built_in().expect("weights.txt");
         let score = |folded| {
             let view = View { folded, kind: PlaceKind::Html, target: "", rules: &[] };
-            model.segment_log_odds(&model.known(view), view.kind, 0.0)
+            model.segment_log_odds(&model.features(view), view.kind)
         };
         assert!(score("why not treat yourself to our new collection?") > 0.5);
         assert!(score("your payment of £20.00 was received on 3 may.") < -0.5);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::features::View;
-use super::{Known, Model};
+use super::{Features, Model};
 use crate::detect::judge::RuleSums;
 use crate::detect::rules::RuleTable;
 use crate::detect::segment::{PlaceKind, Segment};
@@ -13,10 +13,9 @@ use crate::detect::segment::{PlaceKind, Segment};
 /// Segments whose words can be quoted.
 const QUOTED_SEGMENTS: usize = 3;
 
-/// How much the model's doubt counts against the rules, and how much doubt counts at most: what a strong
-/// rule says plainly must not drown in neutral words around it.
-const DOUBT: f32 = 0.8;
-const MOST_DOUBT: f32 = 3.4;
+/// How much doubt of the model counts against the rules at most: what several strong rules say plainly
+/// must not drown in neutral words around it.
+const MOST_DOUBT: f32 = 9.0;
 
 /// What the model thinks of a message.
 #[derive(Clone, Debug)]
@@ -86,21 +85,20 @@ impl Model {
     ) -> Opinion {
         let fired = fired(table, rules);
         let views = views(segments, folded, &fired);
-        let known: Vec<Vec<Known>> =
-            views.iter().map(|view| view.map_or_else(Vec::new, |view| self.known(view))).collect();
+        let found: Vec<Features> =
+            views.iter().map(|view| view.map(|view| self.features(view)).unwrap_or_default()).collect();
         let scores: Vec<Option<f32>> = views
             .iter()
-            .zip(&known)
-            .zip(&rules.segments)
-            .map(|((view, known), rules)| view.map(|view| self.segment_log_odds(known, view.kind, *rules)))
+            .zip(&found)
+            .map(|(view, found)| view.map(|view| self.segment_log_odds(found, view.kind)))
             .collect();
         let distinct = distinct(folded, &scores);
         let values: Vec<f32> = distinct.iter().filter_map(|&index| scores[index]).collect();
         let subject = subject(segments, &scores);
         Opinion {
-            log_odds: combined(self.message_log_odds(&values, rules.unspoken), rules),
+            log_odds: combined(self.message_log_odds(&values), rules),
             mixed: self.mixed_log_odds(&values, subject, rules.service) > 0.0,
-            phrases: self.phrases(&views, &known, &scores, distinct),
+            phrases: self.phrases(&views, &found, &scores, distinct),
             segments: scores,
         }
     }
@@ -108,7 +106,7 @@ impl Model {
     fn phrases(
         &self,
         views: &[Option<View<'_>>],
-        known: &[Vec<Known>],
+        found: &[Features],
         scores: &[Option<f32>],
         mut order: Vec<usize>,
     ) -> Vec<Phrase> {
@@ -118,7 +116,7 @@ impl Model {
             .into_iter()
             .take(QUOTED_SEGMENTS)
             .filter_map(|segment| {
-                let span = self.phrase(views[segment]?, &known[segment]);
+                let span = self.phrase(views[segment]?, &found[segment].known);
                 Some(Phrase { segment, span, weight: score(segment) })
             })
             .collect()
@@ -129,7 +127,7 @@ impl Model {
 /// so it decides; where the rules alone say more than it doubts, that counts. What is said outside words, in
 /// file names and claims, the model cannot judge.
 pub(super) fn combined(model: f32, rules: &RuleSums) -> f32 {
-    let doubt = DOUBT * model.clamp(-MOST_DOUBT, 0.0);
+    let doubt = model.clamp(-MOST_DOUBT, 0.0);
     model.max(rules.log_odds + doubt).max(rules.log_odds_unspoken)
 }
 

@@ -9,7 +9,7 @@ use super::features::{self, Sink};
 use super::file::{self, Weight};
 use super::learn::{Example, logistic_regression};
 use super::opinion;
-use super::sentences::{self, Part, Sentences};
+use super::sentences::{self, Part, Sentences, Sizes};
 use super::training::LabelledMessage;
 use super::{MESSAGE, MIXED, Numbers, in_place, message_features, mixed_features};
 use crate::detect::judge::{self, RuleSums};
@@ -20,19 +20,16 @@ use crate::detect::verdict::Class;
 use crate::detect::{message, segmenter};
 
 /// Strength of the examples against the penalty; found by leaving sectors out.
-const STRENGTH: f32 = 0.25;
-/// What a log-odd of the rule table counts. Given, not learned: the words are learned in the light of the
-/// rules, and correct them where they stand in neutral sentences.
-const RULES: f32 = 0.6;
+const STRENGTH: f32 = 0.004;
 /// A feature is learned when this many messages have it.
 const FEWEST_MESSAGES: usize = 2;
 /// Groups of sectors that are left out in turn.
 const FOLDS: u64 = 5;
 /// How much more a service message counts than a promotional one when the threshold is set: a stream
 /// that is declared as service is mostly service, more than the training set is.
-const SERVICE_COUNTS: f32 = 4.0;
+const SERVICE_COUNTS: f32 = 2.0;
 /// Weights below are not worth a line.
-const SMALLEST: f32 = 0.015;
+const SMALLEST: f32 = 0.1;
 
 /// Labelled mail as it was sent, without labels on segments.
 #[derive(Clone, Debug)]
@@ -94,9 +91,15 @@ struct Prepared {
     folded: Vec<String>,
     rules: RuleSums,
     /// Feature numbers of each segment that has words.
-    features: Vec<Option<Vec<(u32, Part)>>>,
+    features: Vec<Option<Found>>,
     /// The label of each segment; `None` where it is not known.
     labels: Vec<Option<bool>>,
+}
+
+/// The features of a segment by number, in order.
+struct Found {
+    numbers: Vec<(u32, Part)>,
+    sizes: Sizes,
 }
 
 /// Learns from labelled segments and, should there be any, from whole mails.
@@ -120,14 +123,14 @@ pub(in crate::detect) fn train(
     let mut numbers = message_numbers(&prepared, &out_of_fold);
     let weights = learn_segments(&prepared, &names, |_| true);
     numbers.bias = weights[names.bias()];
-    numbers.rules = RULES;
     let judged = prepared
         .iter()
         .zip(&out_of_fold)
         .map(|(message, scores)| judged(message, scores, &numbers))
         .collect();
-    let kept = names.names.iter().zip(&weights).filter(|(_, weight)| weight.abs() >= SMALLEST);
-    let kept = kept.map(|(name, weight)| Weight { name: name.clone(), weight: *weight }).collect();
+    let weighed = names.names.iter().zip(&weights).zip(&names.telling).map(|((n, w), telling)| (n, w * telling));
+    let kept = weighed.filter(|(_, weight)| weight.abs() >= SMALLEST);
+    let kept = kept.map(|(name, weight)| Weight { name: name.clone(), weight }).collect();
     let segments = prepared.iter().flat_map(|message| &message.labels).flatten().count();
     Trained { file: file::write(&numbers, kept, made_from), segments, judged }
 }
@@ -140,6 +143,14 @@ struct Names {
     /// In how many messages each is, and the last message that counted.
     messages: Vec<(usize, usize)>,
     current: usize,
+    /// How telling each is.
+    telling: Vec<f32>,
+}
+
+impl Found {
+    fn distinct(&self) -> impl Iterator<Item = u32> {
+        self.numbers.chunk_by(|a, b| a.0 == b.0).filter_map(|same| Some(same.first()?.0))
+    }
 }
 
 impl Names {
@@ -178,23 +189,37 @@ impl Names {
         }
         self.names = kept;
         self.numbers.clear();
-        for features in prepared.iter_mut().flat_map(|message| message.features.iter_mut().flatten()) {
+        for found in prepared.iter_mut().flat_map(|message| message.features.iter_mut().flatten()) {
             let renumber = |(old, part): &(u32, Part)| Some((renumbered[*old as usize]?, *part));
-            *features = features.iter().filter_map(renumber).collect();
+            found.numbers = found.numbers.iter().filter_map(renumber).collect();
         }
+        self.count_segments(prepared);
+    }
+
+    /// How telling each feature is: the square of its inverse frequency among segments.
+    fn count_segments(&mut self, prepared: &[Prepared]) {
+        let mut counts = vec![0_u32; self.names.len()];
+        let mut segments = 0.0;
+        for found in prepared.iter().flat_map(|message| message.features.iter().flatten()) {
+            segments += 1.0;
+            found.distinct().for_each(|number| counts[number as usize] += 1);
+        }
+        let telling = |count| ((1.0 + segments) / (1.0 + count as f32)).ln() + 1.0;
+        self.telling = counts.into_iter().map(|count| telling(count).powi(2)).collect();
     }
 }
 
 struct Numbering<'n> {
     names: &'n mut Names,
     sentences: Sentences,
-    found: Vec<(u32, Part)>,
+    found: Found,
 }
 
 impl Sink for Numbering<'_> {
     fn feature(&mut self, parts: &[&str], span: Range<usize>) {
-        let number = self.names.number(parts);
-        self.found.push((number, self.sentences.part(&span)));
+        let part = self.sentences.part(&span);
+        self.found.sizes.count(part);
+        self.found.numbers.push((self.names.number(parts), part));
     }
 }
 
@@ -204,11 +229,12 @@ fn number_features(table: &RuleTable, message: &mut Prepared, concepts: &Concept
     let fired = opinion::fired(table, &message.rules);
     for view in opinion::views(&message.segments, &folded, &fired) {
         all.push(view.map(|view| {
-            let mut sink = Numbering { names, sentences: Sentences::of(view.folded), found: Vec::new() };
+            let found = Found { numbers: Vec::new(), sizes: Sizes::default() };
+            let mut sink = Numbering { names, sentences: Sentences::of(view.folded), found };
             features::extract(view, concepts, &mut Vec::new(), &mut sink);
             let mut found = sink.found;
-            found.sort_unstable();
-            found.dedup();
+            found.numbers.sort_unstable();
+            found.numbers.dedup();
             found
         }));
     }
@@ -304,32 +330,29 @@ fn learn_segments(prepared: &[Prepared], names: &Names, included: impl Fn(&Prepa
     for message in prepared.iter().filter(|message| included(message)) {
         for (index, features) in message.features.iter().enumerate() {
             let (Some(features), Some(positive)) = (features, message.labels[index]) else { continue };
-            let given = RULES * message.rules.segments[index];
-            examples.push(Example {
-                features: with_bias(features, names),
-                positive,
-                given,
-                weight: STRENGTH,
-            });
+            examples.push(Example { features: with_bias(features, names), positive, weight: STRENGTH });
         }
     }
     logistic_regression(&examples, names.names.len() + 1)
 }
 
-fn with_bias(features: &[(u32, Part)], names: &Names) -> Vec<(u32, f32)> {
-    let mut numbers: Vec<u32> = features.iter().map(|(feature, _)| *feature).collect();
-    numbers.dedup();
-    numbers.push(u32::try_from(names.bias()).unwrap_or(u32::MAX));
-    numbers.into_iter().map(|feature| (feature, 1.0)).collect()
+fn with_bias(found: &Found, names: &Names) -> Vec<(u32, f32)> {
+    let scale = found.sizes.scale();
+    let mut features: Vec<(u32, f32)> =
+        found.distinct().map(|number| (number, scale * names.telling[number as usize])).collect();
+    features.push((u32::try_from(names.bias()).unwrap_or(u32::MAX), 1.0));
+    features
 }
 
 fn segment_scores(message: &Prepared, names: &Names, weights: &[f32]) -> Vec<Option<f32>> {
-    let score = |(index, features): (usize, &Option<Vec<(u32, Part)>>)| {
-        let given = weights[names.bias()] + RULES * message.rules.segments[index];
-        let features = features.as_ref()?.iter();
-        let weighed =
-            features.map(|(feature, part)| (u64::from(*feature), weights[*feature as usize], *part));
-        Some(in_place(message.segments[index].place.kind, sentences::score(weighed, given)))
+    let score = |(index, found): (usize, &Option<Found>)| {
+        let bias = weights[names.bias()];
+        let found = found.as_ref()?;
+        let weighed = found.numbers.iter().map(|(number, part)| {
+            let weight = weights[*number as usize] * names.telling[*number as usize];
+            (u64::from(*number), weight, *part)
+        });
+        Some(in_place(message.segments[index].place.kind, sentences::score(weighed, &found.sizes, bias)))
     };
     message.features.iter().enumerate().map(score).collect()
 }
@@ -362,14 +385,12 @@ fn message_numbers(prepared: &[Prepared], scores: &[Vec<Option<f32>>]) -> Number
         let is_promotional = message.label.is_promotional();
         let weight = if is_promotional { 1.0 } else { SERVICE_COUNTS };
         let features = numbered(&message_features(&values));
-        let given = RULES * message.rules.unspoken;
-        promotional.push(Example { features, positive: is_promotional, given, weight });
+        promotional.push(Example { features, positive: is_promotional, weight });
         if is_promotional {
             let features = numbered(&mixed_features(&values, subject, message.rules.service));
             mixed.push(Example {
                 features,
                 positive: message.label == Class::Mixed,
-                given: 0.0,
                 weight: 1.0,
             });
         }
@@ -387,7 +408,7 @@ fn numbered(values: &[f32]) -> Vec<(u32, f32)> {
 fn judged(message: &Prepared, scores: &[Option<f32>], numbers: &Numbers) -> Judged {
     let (values, subject) = values(message, scores);
     let mixed = mixed_features(&values, subject, message.rules.service);
-    let model = super::dot(&numbers.message, &message_features(&values)) + RULES * message.rules.unspoken;
+    let model = super::dot(&numbers.message, &message_features(&values));
     Judged {
         id: message.id.clone(),
         language: message.id.split('-').next().unwrap_or_default().to_owned(),
