@@ -12,7 +12,16 @@ use unicode_normalization::char::is_combining_mark;
 pub(super) fn readable(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut gap = None;
-    for character in raw.chars() {
+    let mut rest = raw;
+    loop {
+        let drawn = rest.bytes().position(|b| !b.is_ascii_graphic()).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(drawn);
+        if !word.is_empty() {
+            end_gap(&mut text, gap.take());
+            text.push_str(word);
+        }
+        let Some(character) = behind.chars().next() else { return text };
+        rest = &behind[character.len_utf8()..];
         if is_invisible(character) {
             continue;
         }
@@ -20,14 +29,17 @@ pub(super) fn readable(raw: &str) -> String {
             gap = Some(stronger_gap(gap, character));
             continue;
         }
-        if let Some(space) = gap.take()
-            && !text.is_empty()
-        {
-            text.push(space);
-        }
+        end_gap(&mut text, gap.take());
         text.push(character);
     }
-    text
+}
+
+fn end_gap(text: &mut String, gap: Option<char>) {
+    if let Some(space) = gap
+        && !text.is_empty()
+    {
+        text.push(space);
+    }
 }
 
 /// White space as one blank: how quotes are written.

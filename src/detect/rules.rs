@@ -20,6 +20,7 @@ use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Class, Hir, HirKind};
 use serde::Deserialize;
 
+use super::decode::floor_char_boundary;
 use super::segment::PlaceKind;
 use super::verdict::MAX_QUOTE;
 
@@ -182,6 +183,8 @@ pub(super) struct RuleTable {
 struct Tells {
     /// A match of these can begin with the literal.
     begin: Vec<u32>,
+    /// Of these, those that match parts of words, too.
+    begin_inside: Vec<u32>,
     /// What these begin with is not known, but that no match lacks the literal (or one of its sisters).
     hold: Vec<u32>,
 }
@@ -190,8 +193,6 @@ struct Tells {
 struct Pattern {
     rule: usize,
     expression: Expression,
-    /// Matches are whole words.
-    in_words: bool,
     /// Sets of literals: every match has a literal of each set.
     needs: Vec<Vec<u32>>,
 }
@@ -271,14 +272,16 @@ impl RuleTable {
                 let needs: Vec<Vec<u32>> = reading.needs.iter().map(|set| literals.number(set)).collect();
                 let beginnings = literals.number(&reading.beginnings);
                 match needs.first() {
-                    _ if !beginnings.is_empty() => {
-                        literals.tell(&beginnings, |tells| tells.begin.push(number))
-                    }
+                    _ if !beginnings.is_empty() => literals.tell(&beginnings, |tells| {
+                        tells.begin.push(number);
+                        if !reading.in_words {
+                            tells.begin_inside.push(number);
+                        }
+                    }),
                     Some(rarest) => literals.tell(rarest, |tells| tells.hold.push(number)),
                     None => always.push(number),
                 }
-                let Reading { expression, in_words, .. } = reading;
-                patterns.push(Pattern { rule: index, expression, in_words, needs });
+                patterns.push(Pattern { rule: index, expression: reading.expression, needs });
             }
             let exceptions =
                 rule.unless.iter().map(|written| read_pattern(rule, written).map(|read| read.expression));
@@ -343,10 +346,9 @@ impl RuleTable {
                     continue;
                 }
                 let begins_word = start == 0 || !is_word_octet(bytes[start - 1]);
-                let begun = tells.begin.iter().copied().filter(|&pattern| {
-                    begins_word || self.patterns.get(pattern as usize).is_some_and(|p| !p.in_words)
-                });
-                candidates.extend(begun.map(|pattern| Candidate { pattern, start: Some(start) }));
+                let patterns = if begins_word { &tells.begin } else { &tells.begin_inside };
+                let begun = patterns.iter().map(|&pattern| Candidate { pattern, start: Some(start) });
+                candidates.extend(begun);
             }
         }
         candidates.retain(|candidate| {
@@ -416,15 +418,20 @@ struct Literals {
 }
 
 impl Literals {
+    /// Numbers the literals of a set; only their first octets are looked for.
     fn number(&mut self, set: &[String]) -> Vec<u32> {
         let number = |text: &String| {
-            *self.numbers.entry(text.clone()).or_insert_with(|| {
-                self.texts.push(text.clone());
+            let text = &text[..floor_char_boundary(text, LITERAL)];
+            *self.numbers.entry(text.to_owned()).or_insert_with(|| {
+                self.texts.push(text.to_owned());
                 self.tells.push(Tells::default());
                 u32::try_from(self.texts.len() - 1).unwrap_or(u32::MAX)
             })
         };
-        set.iter().map(number).collect()
+        let mut numbers: Vec<u32> = set.iter().map(number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
     }
 
     fn tell(&mut self, set: &[u32], mut add: impl FnMut(&mut Tells)) {
@@ -570,6 +577,9 @@ fn expand(written: &str) -> String {
     // the Unicode classes are a hundred times larger.
     WORDS.iter().fold(written.to_owned(), |text, (word, meaning)| text.replace(word, meaning))
 }
+
+/// Octets of a literal that are looked for. More make the automaton too large for a processor's caches.
+const LITERAL: usize = 6;
 
 /// Literals that one set may have.
 const MOST_LITERALS: usize = 64;
