@@ -151,13 +151,21 @@ impl Cutter {
         if self.code.is_some() {
             return;
         }
-        let letters = text.chars().filter(|c| c.is_alphanumeric()).count();
+        let letters = match text.is_ascii() {
+            true => text.bytes().filter(u8::is_ascii_alphanumeric).count(),
+            false => text.chars().filter(|c| c.is_alphanumeric()).count(),
+        };
         self.lettered += letters;
         if self.link.is_some() {
             self.linked += letters;
         }
         // A line break in the source is but a space to the reader.
-        self.text.extend(text.chars().map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c }));
+        let mut lines = text.split(['\n', '\r', '\t']);
+        self.text.push_str(lines.next().unwrap_or_default());
+        for line in lines {
+            self.text.push(' ');
+            self.text.push_str(line);
+        }
     }
 
     /// `<!--[if mso]> .. <![endif]-->` is shown by some mail programs and by no other.

@@ -1,6 +1,9 @@
 //! Which language a message is in. Function words decide where there are enough of them: short
 //! service mails are full of names and numbers, which mislead statistics over letters.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use whatlang::Lang;
 
 /// Octets of text looked at.
@@ -50,6 +53,17 @@ const FUNCTION_WORDS: [(&str, &[&str]); 5] = [
     ),
 ];
 
+/// For each function word, which of the languages have it.
+static LANGUAGES_OF: LazyLock<HashMap<&str, [bool; FUNCTION_WORDS.len()]>> = LazyLock::new(|| {
+    let mut languages = HashMap::new();
+    for (number, (_, words)) in FUNCTION_WORDS.iter().enumerate() {
+        for word in *words {
+            languages.entry(*word).or_insert([false; FUNCTION_WORDS.len()])[number] = true;
+        }
+    }
+    languages
+});
+
 /// ISO 639-1 code of the language of a folded text (lower case, no accents); `und` when unknown.
 pub(super) fn detect(folded: &str) -> String {
     let text = &folded[..super::decode::floor_char_boundary(folded, ENOUGH)];
@@ -57,8 +71,8 @@ pub(super) fn detect(folded: &str) -> String {
     let mut words = 0;
     for word in text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()) {
         words += 1;
-        for (count, (_, known)) in counts.iter_mut().zip(FUNCTION_WORDS) {
-            *count += usize::from(known.contains(&word));
+        for (count, &has) in counts.iter_mut().zip(LANGUAGES_OF.get(word).into_iter().flatten()) {
+            *count += usize::from(has);
         }
     }
     let best = counts.iter().copied().max().unwrap_or(0);

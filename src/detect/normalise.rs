@@ -12,7 +12,16 @@ use unicode_normalization::char::is_combining_mark;
 pub(super) fn readable(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut gap = None;
-    for character in raw.chars() {
+    let mut rest = raw;
+    loop {
+        let drawn = rest.bytes().position(|b| !b.is_ascii_graphic()).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(drawn);
+        if !word.is_empty() {
+            end_gap(&mut text, gap.take());
+            text.push_str(word);
+        }
+        let Some(character) = behind.chars().next() else { return text };
+        rest = &behind[character.len_utf8()..];
         if is_invisible(character) {
             continue;
         }
@@ -20,14 +29,17 @@ pub(super) fn readable(raw: &str) -> String {
             gap = Some(stronger_gap(gap, character));
             continue;
         }
-        if let Some(space) = gap.take()
-            && !text.is_empty()
-        {
-            text.push(space);
-        }
+        end_gap(&mut text, gap.take());
         text.push(character);
     }
-    text
+}
+
+fn end_gap(text: &mut String, gap: Option<char>) {
+    if let Some(space) = gap
+        && !text.is_empty()
+    {
+        text.push(space);
+    }
 }
 
 /// White space as one blank: how quotes are written.
@@ -97,6 +109,10 @@ impl Folded {
     /// Folds one word or one character between words; gives the offset behind it.
     fn take_word(&mut self, readable: &str, start: usize) -> usize {
         let rest = &readable[start..];
+        let ascii = rest.bytes().position(|b| !is_ascii_word_character(b)).unwrap_or(rest.len());
+        if rest.as_bytes().get(ascii).is_none_or(u8::is_ascii) && ascii != 1 {
+            return self.take_ascii(rest, start, ascii);
+        }
         let length = rest.find(|c: char| !is_word_character(c)).unwrap_or(rest.len());
         if length == 0 {
             return self.take_separator(readable, start);
@@ -124,6 +140,34 @@ impl Folded {
         start + length
     }
 
+    /// Folds a word of more than one character, all of them ASCII, or the ASCII characters up to the next word.
+    fn take_ascii(&mut self, rest: &str, start: usize, length: usize) -> usize {
+        let between = |b: u8| b.is_ascii() && !is_ascii_word_character(b);
+        let end = match length {
+            0 => rest.bytes().position(|b| !between(b)).unwrap_or(rest.len()),
+            _ => length,
+        };
+        let word = &rest[..end];
+        let from = self.text.len();
+        self.text.push_str(word);
+        self.origin.extend(offset(start)..offset(start + end));
+        if let Some(folded) = self.text.get_mut(from..) {
+            folded.make_ascii_lowercase();
+        }
+        let is_mixed = || {
+            let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
+            (1..word.len()).contains(&letters)
+        };
+        if length > 0
+            && is_mixed()
+            && let Some(plain) = undisguised(&self.text[from..])
+        {
+            self.text.truncate(from);
+            self.text.push_str(&plain);
+        }
+        start + end
+    }
+
     fn take_separator(&mut self, readable: &str, start: usize) -> usize {
         let Some(character) = readable[start..].chars().next() else { return readable.len() };
         self.push(character, start);
@@ -135,14 +179,14 @@ impl Folded {
         let rest = &readable[start..];
         let mut characters = rest.char_indices();
         let (_, letter) = characters.next()?;
-        if letter.len_utf8() != first {
+        if letter.len_utf8() != first || !(3..=LONGEST_SALES_WORD).contains(&single_letters(rest)) {
             return None;
         }
         let mut word = String::from(homoglyph(letter));
         let mut offsets = vec![start];
         let mut end = first;
         while let Some((_, separator)) = characters.next() {
-            if !matches!(separator, ' ' | '.' | '-' | '_' | '*') {
+            if !is_letter_separator(separator) {
                 break;
             }
             let Some((index, next)) = characters.next() else { break };
@@ -185,6 +229,28 @@ impl Folded {
     }
 }
 
+/// Single characters that stand in a row with one separator each between them, as far as these can
+/// spell a word.
+fn single_letters(text: &str) -> usize {
+    let mut characters = text.chars();
+    let mut letters = 0;
+    while letters <= LONGEST_SALES_WORD && characters.next().is_some_and(is_word_character) {
+        let separator = characters.next();
+        if separator.is_some_and(is_word_character) {
+            break;
+        }
+        letters += 1;
+        if !separator.is_some_and(is_letter_separator) {
+            break;
+        }
+    }
+    letters
+}
+
+fn is_letter_separator(character: char) -> bool {
+    matches!(character, ' ' | '.' | '-' | '_' | '*')
+}
+
 /// Segments are far shorter than 4 GiB.
 fn offset(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
@@ -194,6 +260,11 @@ fn is_word_character(character: char) -> bool {
     character.is_alphanumeric()
         || matches!(character, '€' | '$' | '@' | '!' | '|')
         || is_combining_mark(character)
+}
+
+/// The same of an octet of ASCII.
+fn is_ascii_word_character(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'$' | b'@' | b'!' | b'|')
 }
 
 fn punctuation(character: char) -> Option<&'static str> {
@@ -380,14 +451,19 @@ const SALES_WORDS: &[&str] = &[
     "members",
 ];
 
+/// The letters of the longest of these.
+const LONGEST_SALES_WORD: usize = 9;
+
 fn is_sales_word(word: &str) -> bool {
-    SALES_WORDS.contains(&word)
+    word.len() <= LONGEST_SALES_WORD && SALES_WORDS.contains(&word)
 }
 
 /// `0ff` is off, `d1scount` is discount, `fr€€` is free; `None` for a word that is what it seems.
 /// The answer is ASCII and has one letter for each character of `word`.
 fn undisguised(word: &str) -> Option<String> {
-    if word.len() > 64 || word.chars().all(|c| c.is_alphabetic()) || !word.chars().any(|c| c.is_alphabetic())
+    if word.chars().nth(LONGEST_SALES_WORD).is_some()
+        || word.chars().all(|c| c.is_alphabetic())
+        || !word.chars().any(|c| c.is_alphabetic())
     {
         return None;
     }

@@ -5,9 +5,9 @@
 //! A pattern is a regular expression over folded text (lower case, no accents) with words of our own:
 //! `<money>`, `<pct>`, `<num>`, `<reward>` (an amount, if one follows), `<gap>` (up to 40 characters
 //! within a sentence), `<g>` (up to 15). It matches
-//! whole words only, save in link targets and file names. A pattern is tried on a text that holds the literals
-//! which no match of it can lack; all literals are looked for at once (Aho-Corasick), so that a segment costs
-//! one pass whatever the table's size.
+//! whole words only, save in link targets and file names. A pattern is tried where a literal stands that a
+//! match of it can begin with, and only in a text that holds the literals which no match of it can lack; all
+//! literals are looked for at once (Aho-Corasick), so that a segment costs one pass whatever the table's size.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,9 +16,11 @@ use std::sync::OnceLock;
 use aho_corasick::automaton::Automaton;
 use aho_corasick::{Anchored, dfa};
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Class, Hir, HirKind};
 use serde::Deserialize;
 
+use super::decode::floor_char_boundary;
 use super::segment::PlaceKind;
 use super::verdict::MAX_QUOTE;
 
@@ -170,10 +172,21 @@ pub(super) struct RuleTable {
     /// The exceptions of each rule.
     unless: Vec<Vec<Expression>>,
     literals: dfa::DFA,
-    /// For each literal, the patterns that are not looked at without it (or one of its sisters).
-    needed_by: Vec<Vec<u32>>,
+    /// What each literal tells of patterns.
+    tells: Vec<Tells>,
     /// Patterns without such a literal.
     always: Vec<u32>,
+}
+
+/// The patterns that are tried where a literal stands.
+#[derive(Debug, Default)]
+struct Tells {
+    /// A match of these can begin with the literal.
+    begin: Vec<u32>,
+    /// Of these, those that match parts of words, too.
+    begin_inside: Vec<u32>,
+    /// What these begin with is not known, but that no match lacks the literal (or one of its sisters).
+    hold: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -184,12 +197,42 @@ struct Pattern {
     needs: Vec<Vec<u32>>,
 }
 
+/// A pattern as it is read from the table.
+struct Reading {
+    expression: Expression,
+    in_words: bool,
+    needs: Vec<Vec<String>>,
+    /// Every match begins with one of these; empty when that is not known.
+    beginnings: Vec<String>,
+}
+
+/// A pattern that a text may match.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    pattern: u32,
+    /// Where a match may begin; anywhere, if not given.
+    start: Option<usize>,
+}
+
+/// What the regular expressions had to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Work {
+    /// Searches.
+    pub searches: usize,
+    /// Octets that these could read at most.
+    pub octets: usize,
+}
+
 /// A regular expression that is compiled when a text first has a literal of it: all of them together
 /// take half a second and 60 MB, and most messages need a few.
 #[derive(Debug)]
 struct Expression {
     written: String,
-    compiled: OnceLock<Option<Regex>>,
+    in_words: bool,
+    /// The longest match, in octets, and one behind it; none when there is no longest.
+    reach: Option<usize>,
+    anywhere: OnceLock<Option<Regex>>,
+    at_start: OnceLock<Option<Regex>>,
 }
 
 #[derive(Deserialize)]
@@ -224,23 +267,28 @@ impl RuleTable {
         for (index, rule) in rules.iter().enumerate() {
             for written in rule.patterns.values().flatten() {
                 let number = u32::try_from(patterns.len()).unwrap_or(u32::MAX);
-                let (expression, mut sets) = read_pattern(rule, written)?;
-                sets.sort_by_key(|set| std::cmp::Reverse(rarity(set)));
-                let needs: Vec<Vec<u32>> = sets.iter().map(|set| literals.number(set)).collect();
+                let mut reading = read_pattern(rule, written)?;
+                reading.needs.sort_by_key(|set| std::cmp::Reverse(rarity(set)));
+                let needs: Vec<Vec<u32>> = reading.needs.iter().map(|set| literals.number(set)).collect();
+                let beginnings = literals.number(&reading.beginnings);
                 match needs.first() {
-                    Some(rarest) => literals.need(rarest, number),
+                    _ if !beginnings.is_empty() => literals.tell(&beginnings, |tells| {
+                        tells.begin.push(number);
+                        if !reading.in_words {
+                            tells.begin_inside.push(number);
+                        }
+                    }),
+                    Some(rarest) => literals.tell(rarest, |tells| tells.hold.push(number)),
                     None => always.push(number),
                 }
-                patterns.push(Pattern { rule: index, expression, needs });
+                patterns.push(Pattern { rule: index, expression: reading.expression, needs });
             }
-            let exceptions = rule
-                .unless
-                .iter()
-                .map(|written| read_pattern(rule, written).map(|(expression, _)| expression));
+            let exceptions =
+                rule.unless.iter().map(|written| read_pattern(rule, written).map(|read| read.expression));
             unless.push(exceptions.collect::<Result<_, _>>()?);
         }
         let automaton = dfa::DFA::new(&literals.texts)?;
-        Ok(Self { rules, patterns, unless, literals: automaton, needed_by: literals.needed_by, always })
+        Ok(Self { rules, patterns, unless, literals: automaton, tells: literals.tells, always })
     }
 
     pub(super) fn rules(&self) -> &[Rule] {
@@ -250,65 +298,97 @@ impl RuleTable {
     /// The hits in the folded text of a segment of this kind, in reading order: per rule and
     /// sentence one, which spans all that the rule's patterns find there.
     pub(super) fn hits(&self, folded: &str, kind: PlaceKind) -> Vec<Hit> {
-        let candidates = self.candidates(folded);
+        self.hits_counted(folded, kind, &mut Work::default())
+    }
+
+    /// The same; adds up the work.
+    pub(super) fn hits_counted(&self, folded: &str, kind: PlaceKind, work: &mut Work) -> Vec<Hit> {
+        let candidates = self.candidates(folded, kind);
         let mut hits: Vec<Hit> = Vec::new();
         // Patterns are numbered rule by rule, so a rule's candidates are neighbours.
-        let of_rule = |number: &u32| self.patterns.get(*number as usize).map(|pattern| pattern.rule);
-        for group in candidates.chunk_by(|a, b| of_rule(a) == of_rule(b)) {
-            let Some(index) = group.first().and_then(of_rule) else { continue };
-            let Some(rule) = self.rules.get(index) else { continue };
-            if rule.scope.iter().any(|scope| scope.covers(kind)) {
-                let spans = self.spans(index, group, folded);
-                hits.extend(spans.into_iter().map(|span| Hit { rule: index, span }));
-            }
+        for group in candidates.chunk_by(|a, b| self.rule_of(a.pattern) == self.rule_of(b.pattern)) {
+            let Some(index) = group.first().and_then(|candidate| self.rule_of(candidate.pattern)) else {
+                continue;
+            };
+            let spans = self.spans(index, group, folded, work);
+            hits.extend(spans.into_iter().map(|span| Hit { rule: index, span }));
         }
         hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
         hits
     }
 
-    /// The patterns that a text can match by the literals in it, in ascending order.
-    fn candidates(&self, folded: &str) -> Vec<u32> {
-        let mut candidates = self.always.clone();
-        let mut found = Bits::new(self.needed_by.len());
+    fn rule_of(&self, pattern: u32) -> Option<usize> {
+        self.patterns.get(pattern as usize).map(|pattern| pattern.rule)
+    }
+
+    /// The patterns that a text in a place can match by the literals in it, in ascending order.
+    fn candidates(&self, folded: &str, kind: PlaceKind) -> Vec<Candidate> {
+        let anywhere = |pattern: u32| Candidate { pattern, start: None };
+        let mut candidates: Vec<Candidate> = self.always.iter().copied().map(anywhere).collect();
+        let mut found = Bits::new(self.tells.len());
         let automaton = &self.literals;
         let Ok(mut state) = automaton.start_state(Anchored::No) else { return candidates };
-        for &byte in folded.as_bytes() {
+        let bytes = folded.as_bytes();
+        for (at, &byte) in bytes.iter().enumerate() {
             state = automaton.next_state(Anchored::No, state, byte);
             if !automaton.is_special(state) || !automaton.is_match(state) {
                 continue;
             }
             for index in 0..automaton.match_len(state) {
-                let literal = automaton.match_pattern(state, index).as_usize();
+                let literal = automaton.match_pattern(state, index);
+                let start = at + 1 - automaton.pattern_len(literal);
+                let literal = literal.as_usize();
+                let Some(tells) = self.tells.get(literal) else { continue };
                 if found.insert(literal) {
-                    candidates.extend(self.needed_by.get(literal).into_iter().flatten());
+                    candidates.extend(tells.hold.iter().copied().map(anywhere));
                 }
+                if tells.begin.is_empty() {
+                    continue;
+                }
+                let begins_word = start == 0 || !is_word_octet(bytes[start - 1]);
+                let patterns = if begins_word { &tells.begin } else { &tells.begin_inside };
+                let begun = patterns.iter().map(|&pattern| Candidate { pattern, start: Some(start) });
+                candidates.extend(begun);
             }
         }
-        let is_possible = |number: &u32| {
-            let pattern = self.patterns.get(*number as usize);
-            pattern.is_some_and(|pattern| {
-                pattern.needs.iter().all(|set| set.iter().any(|literal| found.contains(*literal as usize)))
-            })
-        };
-        candidates.retain(is_possible);
+        candidates.retain(|candidate| {
+            let Some(pattern) = self.patterns.get(candidate.pattern as usize) else { return false };
+            let is_here =
+                || self.rules.get(pattern.rule).is_some_and(|r| r.scope.iter().any(|s| s.covers(kind)));
+            pattern.needs.iter().all(|set| set.iter().any(|&literal| found.contains(literal as usize)))
+                && is_here()
+        });
         candidates.sort_unstable();
         candidates.dedup();
         candidates
     }
 
     /// Where a rule fires, save where one of its exceptions overlaps; spans in one sentence merged.
-    fn spans(&self, rule: usize, patterns: &[u32], folded: &str) -> Vec<Range<usize>> {
-        let mut spans: Vec<Range<usize>> = patterns
-            .iter()
-            .filter_map(|number| self.patterns.get(*number as usize)?.expression.regex())
-            .flat_map(|regex| regex.find_iter(folded).take(MOST_MATCHES).map(|found| found.range()))
-            .collect();
+    fn spans(
+        &self,
+        rule: usize,
+        candidates: &[Candidate],
+        folded: &str,
+        work: &mut Work,
+    ) -> Vec<Range<usize>> {
+        let mut spans: Vec<Range<usize>> = Vec::new();
+        for of_pattern in candidates.chunk_by(|a, b| a.pattern == b.pattern) {
+            let number = of_pattern.first().map_or(0, |candidate| candidate.pattern as usize);
+            let Some(pattern) = self.patterns.get(number) else { continue };
+            let starts: Option<Vec<usize>> = of_pattern.iter().map(|candidate| candidate.start).collect();
+            match starts {
+                Some(starts) if starts.len() <= MOST_STARTS => {
+                    pattern.expression.matches_at(folded, &starts, work, &mut spans);
+                }
+                _ => pattern.expression.matches(folded, work, &mut spans),
+            }
+        }
         if spans.is_empty() {
             return spans;
         }
         let unless = self.unless.get(rule).into_iter().flatten();
         let excepted: Vec<Range<usize>> = unless
-            .filter_map(Expression::regex)
+            .filter_map(Expression::anywhere)
             .flat_map(|regex| regex.find_iter(folded).map(|found| found.range()))
             .collect();
         spans.retain(|span| !excepted.iter().any(|other| other.start < span.end && span.start < other.end));
@@ -334,24 +414,29 @@ impl RuleTable {
 struct Literals {
     numbers: BTreeMap<String, u32>,
     texts: Vec<String>,
-    needed_by: Vec<Vec<u32>>,
+    tells: Vec<Tells>,
 }
 
 impl Literals {
+    /// Numbers the literals of a set; only their first octets are looked for.
     fn number(&mut self, set: &[String]) -> Vec<u32> {
         let number = |text: &String| {
-            *self.numbers.entry(text.clone()).or_insert_with(|| {
-                self.texts.push(text.clone());
-                self.needed_by.push(Vec::new());
+            let text = &text[..floor_char_boundary(text, LITERAL)];
+            *self.numbers.entry(text.to_owned()).or_insert_with(|| {
+                self.texts.push(text.to_owned());
+                self.tells.push(Tells::default());
                 u32::try_from(self.texts.len() - 1).unwrap_or(u32::MAX)
             })
         };
-        set.iter().map(number).collect()
+        let mut numbers: Vec<u32> = set.iter().map(number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
     }
 
-    fn need(&mut self, set: &[u32], pattern: u32) {
+    fn tell(&mut self, set: &[u32], mut add: impl FnMut(&mut Tells)) {
         for &literal in set {
-            self.needed_by[literal as usize].push(pattern);
+            add(&mut self.tells[literal as usize]);
         }
     }
 }
@@ -380,6 +465,14 @@ impl Bits {
 /// Matches of one pattern that are looked at in one segment.
 const MOST_MATCHES: usize = 8;
 
+/// Starts in one segment that are tried one by one; where there are more, one search over the whole text
+/// is bounded better.
+const MOST_STARTS: usize = 12;
+
+fn is_word_octet(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || octet == b'_'
+}
+
 /// The line or sentence of `text` that `span` stands in.
 pub(super) fn sentence_around(text: &str, span: &Range<usize>) -> Range<usize> {
     let ends = |(index, end): (usize, char)| {
@@ -400,25 +493,62 @@ fn parse<T: serde::de::DeserializeOwned>(file: &'static str, text: &str) -> Resu
     toml::from_str(text).map_err(|source| RuleError::Parse { file, source: Box::new(source) })
 }
 
-/// The regular expression of a written pattern, and sets of literals: every match has one of each.
-fn read_pattern(rule: &Rule, written: &str) -> Result<(Expression, Vec<Vec<String>>), RuleError> {
+/// The regular expression of a written pattern, and the literals that tell where it can match.
+fn read_pattern(rule: &Rule, written: &str) -> Result<Reading, RuleError> {
     let faulty =
         |reason: String| RuleError::Pattern { rule: rule.id.clone(), pattern: written.to_owned(), reason };
-    let expression = expand(written);
-    let hir = regex_syntax::Parser::new().parse(&expression).map_err(|error| faulty(error.to_string()))?;
-    let is_prose = rule.scope.iter().any(|scope| !matches!(scope, Scope::LinkTarget | Scope::FileName));
-    let bounded = match is_prose {
-        true => format!(r"(?-u:\b{{start-half}})(?:{expression})(?-u:\b{{end-half}})"),
-        false => expression,
-    };
-    Ok((Expression { written: bounded, compiled: OnceLock::new() }, needed_literals(&hir)))
+    let written = expand(written);
+    let hir = regex_syntax::Parser::new().parse(&written).map_err(|error| faulty(error.to_string()))?;
+    let in_words = rule.scope.iter().any(|scope| !matches!(scope, Scope::LinkTarget | Scope::FileName));
+    let reach = hir.properties().maximum_len().map(|longest| longest.saturating_add(1));
+    let (anywhere, at_start) = (OnceLock::new(), OnceLock::new());
+    let expression = Expression { written, in_words, reach, anywhere, at_start };
+    Ok(Reading { expression, in_words, needs: needed_literals(&hir), beginnings: beginnings(&hir) })
 }
 
 impl Expression {
-    /// The compiled expression; none only for one that is too large, which a test rules out for the table.
-    fn regex(&self) -> Option<&Regex> {
-        let compile = || RegexBuilder::new(&self.written).size_limit(PATTERN_SIZE).build().ok();
-        self.compiled.get_or_init(compile).as_ref()
+    /// Finds matches anywhere. An expression that is too large, which a test rules out for the table, has none.
+    fn anywhere(&self) -> Option<&Regex> {
+        let begin = if self.in_words { r"(?-u:\b{start-half})" } else { "" };
+        self.anywhere.get_or_init(|| self.compile(begin)).as_ref()
+    }
+
+    /// Finds a match where the text begins; that a word begins there is for the caller to see.
+    fn at_start(&self) -> Option<&Regex> {
+        self.at_start.get_or_init(|| self.compile(r"\A")).as_ref()
+    }
+
+    fn compile(&self, begin: &str) -> Option<Regex> {
+        let end = if self.in_words { r"(?-u:\b{end-half})" } else { "" };
+        let written = format!("{begin}(?:{}){end}", self.written);
+        RegexBuilder::new(&written).size_limit(PATTERN_SIZE).build().ok()
+    }
+
+    /// Adds the first matches in a text.
+    fn matches(&self, text: &str, work: &mut Work, spans: &mut Vec<Range<usize>>) {
+        let Some(regex) = self.anywhere() else { return };
+        work.searches += 1;
+        work.octets += text.len();
+        spans.extend(regex.find_iter(text).take(MOST_MATCHES).map(|found| found.range()));
+    }
+
+    /// The same, given in ascending order the places at which alone a match can begin.
+    fn matches_at(&self, text: &str, starts: &[usize], work: &mut Work, spans: &mut Vec<Range<usize>>) {
+        let Some(regex) = self.at_start() else { return };
+        let (mut behind, mut matches) = (0, 0);
+        for &start in starts {
+            let Some(rest) = text.get(start..) else { continue };
+            if start < behind || matches == MOST_MATCHES {
+                continue;
+            }
+            work.searches += 1;
+            work.octets += self.reach.map_or(rest.len(), |reach| reach.min(rest.len()));
+            if let Some(found) = regex.find(rest) {
+                behind = start + found.end();
+                matches += 1;
+                spans.push(start..behind);
+            }
+        }
     }
 }
 
@@ -448,6 +578,9 @@ fn expand(written: &str) -> String {
     WORDS.iter().fold(written.to_owned(), |text, (word, meaning)| text.replace(word, meaning))
 }
 
+/// Octets of a literal that are looked for. More make the automaton too large for a processor's caches.
+const LITERAL: usize = 6;
+
 /// Literals that one set may have.
 const MOST_LITERALS: usize = 64;
 
@@ -470,6 +603,23 @@ fn needed_literals(hir: &Hir) -> Vec<Vec<String>> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Literals one of which every match of `hir` begins with; none when that tells too little.
+fn beginnings(hir: &Hir) -> Vec<String> {
+    let looks_around = !hir.properties().look_set().is_empty();
+    if looks_around || hir.properties().minimum_len().is_none_or(|shortest| shortest == 0) {
+        return Vec::new();
+    }
+    let prefixes = Extractor::new().limit_total(100).extract(hir);
+    let texts = prefixes.literals().into_iter().flatten();
+    let texts: Option<Vec<&str>> =
+        texts.map(|text| std::str::from_utf8(text.as_bytes()).ok().filter(|text| !text.is_empty())).collect();
+    let mut texts = texts.unwrap_or_default();
+    texts.sort_unstable();
+    // A text is sorted behind its own beginnings.
+    texts.dedup_by(|text, before| text.starts_with(*before));
+    texts.into_iter().map(str::to_owned).collect()
 }
 
 /// The characters of a small class.
@@ -506,7 +656,8 @@ mod tests {
         let table = RuleTable::built_in().expect("table");
         let patterns = table.patterns.iter().map(|pattern| &pattern.expression);
         for expression in patterns.chain(table.unless.iter().flatten()) {
-            assert!(expression.regex().is_some(), "{}", expression.written);
+            assert!(expression.anywhere().is_some(), "{}", expression.written);
+            assert!(expression.at_start().is_some(), "{}", expression.written);
         }
     }
 
@@ -557,7 +708,7 @@ mod tests {
     #[test]
     fn literals_are_those_that_a_match_cannot_lack() {
         let table = RuleTable::built_in().expect("table");
-        let needs = |written: &str| read_pattern(&table.rules[0], written).expect(written).1;
+        let needs = |written: &str| read_pattern(&table.rules[0], written).expect(written).needs;
         assert_eq!(needs("earn more rewards?"), [["earn more reward"]]);
         let both = needs("(?:save|spare) (?:money|[0-9]+ ?%)");
         assert_eq!(both, [["save", "spare"], ["money", "%"]]);
