@@ -22,7 +22,8 @@ pub fn interspersed(text: &str, dice: &Dice, one_in: usize, what: impl Fn() -> S
     out
 }
 
-/// Characters that draw nothing.
+/// Characters that draw nothing. The judge does not undo the rarer ones yet, which are not here: U+1D173 to
+/// U+1D17A, U+1BCA0 to U+1BCA3, U+FFF0 to U+FFF8, U+FFFC and U+FFFD.
 pub const INVISIBLE: &[&str] = &[
     "\u{200b}",
     "\u{200c}",
@@ -47,13 +48,14 @@ pub const INVISIBLE: &[&str] = &[
     "\u{200b}\u{200b}\u{200b}",
 ];
 
-/// White space of another width.
+/// White space of another width. The Hangul fillers (U+3164, U+FFA0) are not undone yet.
 pub const BLANKS: &[char] = &[
     '\u{a0}', '\u{2000}', '\u{2002}', '\u{2003}', '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}', '\u{2008}',
     '\u{2009}', '\u{200a}', '\u{202f}', '\u{205f}', '\u{3000}', '\u{2800}',
 ];
 
-/// Cyrillic and Greek letters by the Latin ones that they are mistaken for.
+/// Cyrillic and Greek letters by the Latin ones that they are mistaken for. Coptic, Cherokee and Lisu
+/// letters and the Cyrillic U+04BD are not undone yet.
 const LOOK_ALIKES: &[(char, &str)] = &[
     ('a', "аα"),
     ('c', "сϲ"),
@@ -115,7 +117,8 @@ pub fn look_alike_digit(letter: char, dice: &Dice) -> Option<String> {
     Some(dice.pick(others).to_string())
 }
 
-/// The same letter from another block: mathematical, full width, circled.
+/// The same letter from another block: mathematical or full width. White on black (U+1F150, U+1F170),
+/// regional indicators (U+1F1E6) and letters in parentheses (U+249C) are not undone yet.
 pub fn mathematical(letter: char, dice: &Dice) -> Option<String> {
     // Where the capitals and the small letters of an alphabet begin; blocks with gaps are left out.
     const ALPHABETS: [(u32, u32); 10] = [
