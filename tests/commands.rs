@@ -54,6 +54,7 @@ fn check_writes_one_json_line_a_file_and_names_what_it_cannot_read() {
     assert_eq!(lines.len(), 2);
     assert_eq!((&lines[0]["file"], &lines[0]["verdict"]), (&"receipt.eml".into(), &"service".into()));
     assert_eq!((&lines[1]["file"], &lines[1]["language"]), (&"offer.eml".into(), &"en".into()));
+    assert_eq!(lines[1]["language_supported"], true);
     assert_ne!(lines[1]["verdict"], "service");
     assert!(lines[1]["score"].as_f64().is_some_and(|score| (0.5..=1.0).contains(&score)), "{}", lines[1]);
     let quote = lines[1]["evidence"][0]["quote"].as_str().expect("a quote");

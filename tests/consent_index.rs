@@ -1,5 +1,7 @@
 //! The consent index is derived: whatever happens to it, the ledger's records decide.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,27 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use consentry::consent::index::{ConsentIndex, IndexError, IndexKey, Position, SledIndex};
 use consentry::consent::standing::Fact;
-use consentry::consent::{ConsentError, ConsentStore, NewRecord, Purpose, Standing, Status, StoreOptions};
-use consentry::smtp::{Address, AddressKey};
+use consentry::consent::{ConsentError, ConsentStore, Purpose, Standing, Status, StoreOptions};
+use consentry::smtp::AddressKey;
 use jiff::Timestamp;
-
-fn address(text: &str) -> Address {
-    Address::parse(text).expect(text)
-}
-
-fn fact(text: &str, status: Status) -> NewRecord {
-    NewRecord {
-        address: address(text),
-        purpose: Purpose::default(),
-        status,
-        basis: "box ticked".to_owned(),
-        source: "test".to_owned(),
-        at: None,
-        until: None,
-        evidence: None,
-        set_by: "test".to_owned(),
-    }
-}
+use support::consent::{address, fact};
 
 fn options() -> StoreOptions {
     StoreOptions { cache_bytes: 4 << 20, ..StoreOptions::default() }

@@ -1,31 +1,15 @@
 //! What is recorded is durable, decides the next look-up, and survives the end of the process.
 
+mod support;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use consentry::consent::{ConsentError, ConsentStore, NewRecord, Purpose, Status, StoreOptions};
-use consentry::smtp::Address;
 use jiff::{SignedDuration, Timestamp};
-
-fn address(text: &str) -> Address {
-    Address::parse(text).expect(text)
-}
-
-fn fact(text: &str, status: Status) -> NewRecord {
-    NewRecord {
-        address: address(text),
-        purpose: Purpose::default(),
-        status,
-        basis: "box ticked".to_owned(),
-        source: "test".to_owned(),
-        at: None,
-        until: None,
-        evidence: None,
-        set_by: "test".to_owned(),
-    }
-}
+use support::consent::{address, fact};
 
 fn open(dir: &Path, fold_tags: bool) -> ConsentStore {
     ConsentStore::open(dir, StoreOptions { fold_tags, ..StoreOptions::default() }).expect("store")

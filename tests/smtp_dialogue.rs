@@ -25,6 +25,8 @@ transcripts! {
     a_bare_cr_in_a_command_is_refused
     a_bare_lf_in_a_command_is_refused
     a_declared_size_over_the_limit_is_552
+    a_foreign_language_can_mean_no_verdict
+    a_foreign_language_is_judged_and_the_record_says_so
     a_message_over_the_limit_is_read_on_and_552
     a_message_without_headers_is_judged_by_its_text
     a_refusal_of_the_outbound_server_is_passed_on

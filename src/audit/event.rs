@@ -168,6 +168,10 @@ pub struct VerdictRecord {
     pub score: f32,
     /// ISO 639-1, `und` when unknown.
     pub language: String,
+    /// The rules know that language; without this, `service` says little. None in records from before this
+    /// was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language_supported: Option<bool>,
     /// The message itself offers a simple means to refuse further ones.
     #[serde(default)]
     pub opt_out_offered: bool,
@@ -402,6 +406,7 @@ mod tests {
                 class: "mixed".to_owned(),
                 score: 0.97,
                 language: "en".to_owned(),
+                language_supported: Some(true),
                 opt_out_offered: false,
                 evidence: vec![EvidenceRecord {
                     quote: "spend more".to_owned(),
@@ -426,13 +431,20 @@ mod tests {
             r#""mode":"monitor","client":"127.0.0.1","from":"billing@shop.example","recipients":[{"to":"#,
             r#""ana@example.com","action":"forward","would":"withhold","reason":"consent_refused","consent":"#,
             r#""opted_out"}],"stream":"default","declared":"service","verdict":{"class":"mixed","score":0.97,"#,
-            r#""language":"en","opt_out_offered":false,"evidence":[{"quote":"spend more","place":"subject","#,
+            r#""language":"en","language_supported":true,"opt_out_offered":false,"evidence":[{"quote":"spend more","place":"subject","#,
             r#""rule":"offer.spend","title":"Incentive to spend","law":"PECR 22","weight":3.5}]},"#,
             r#""message_id":"1@shop.example","subject":"Your statement","size":2048}"#,
         );
         assert_eq!(serde_json::to_string(&Event::Decision(decision())).expect("JSON"), expected);
         let read: Event = serde_json::from_str(expected).expect("event");
         assert_eq!(read, Event::Decision(decision()));
+    }
+
+    #[test]
+    fn a_verdict_from_before_languages_were_kept_as_known_is_read() {
+        let old = r#"{"class":"service","score":0.1,"language":"en","evidence":[]}"#;
+        let read: VerdictRecord = serde_json::from_str(old).expect("verdict");
+        assert_eq!((read.language_supported, read.opt_out_offered), (None, false));
     }
 
     #[test]

@@ -102,6 +102,7 @@ struct Line<'a> {
     verdict: Class,
     score: f32,
     language: &'a str,
+    language_supported: bool,
     evidence: &'a [Evidence],
 }
 
@@ -112,6 +113,7 @@ fn line(file: &Path, judgement: &Judgement) -> String {
         verdict: verdict.class,
         score: verdict.score,
         language: &verdict.language,
+        language_supported: verdict.language_supported,
         evidence: &verdict.evidence,
     };
     // A struct of strings and numbers always serialises.
@@ -154,12 +156,13 @@ fn page(file: &Path, judgement: &Judgement, style: &Style, all: bool) -> String 
     let mut page = String::new();
     let verdict = &judgement.verdict;
     let language = if verdict.language == "und" { "unknown" } else { &verdict.language };
+    let supported = if verdict.language_supported { "" } else { " (not supported)" };
     let _ = writeln!(
         page,
         "{}  {}  {}",
         style.class(verdict.class),
         style.paint("1", &visible(&file.display().to_string())),
-        style.dim(&format!("score {:.2}, language {language}", verdict.score)),
+        style.dim(&format!("score {:.2}, language {language}{supported}", verdict.score)),
     );
     let mut notes = Notes::default();
     let mut left_out = 0;
@@ -173,7 +176,8 @@ fn page(file: &Path, judgement: &Judgement, style: &Style, all: bool) -> String 
     }
     if left_out > 0 {
         let what = if left_out == judgement.segments.len() {
-            format!("Nothing promotional in {left_out} segments.")
+            let found = if verdict.language_supported { "" } else { " was recognised" };
+            format!("Nothing promotional{found} in {left_out} segments.")
         } else {
             format!("{left_out} neutral segments not shown (--all shows them).")
         };
@@ -377,6 +381,18 @@ mod tests {
             page.starts_with("SERVICE") && page.contains("Total £24.00") && !page.contains(">>"),
             "{page}"
         );
+    }
+
+    #[test]
+    fn a_language_that_the_rules_do_not_know_is_named() {
+        let page = shown(
+            "Subject: Conferma dell'ordine\r\n\r\nIl suo ordine è stato spedito oggi e arriverà domani mattina.\r\n",
+            false,
+        );
+        assert!(page.contains("language it (not supported)"), "{page}");
+        assert!(page.contains("Nothing promotional was recognised"), "{page}");
+        let page = shown("Subject: Your order 1042\r\n\r\nYour order is on its way to you.\r\n", false);
+        assert!(page.contains("language en") && !page.contains("supported"), "{page}");
     }
 
     #[test]

@@ -164,8 +164,21 @@ pub struct Policy {
     pub partial: Partial,
     /// What happens when no verdict is possible.
     pub on_error: OnError,
+    /// What a message in a language that the rules do not know counts as when nothing promotional is found.
+    pub unknown_language: UnknownLanguage,
     /// How long judging one message may take.
     pub judge_time: Span,
+}
+
+/// What a message in a language that the rules do not know counts as when nothing promotional is found
+/// in it. What is found counts all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownLanguage {
+    /// A service message, by what rules and structure could find.
+    Judge,
+    /// No verdict: `on_error` says what happens.
+    NoVerdict,
 }
 
 /// What the sender says that its mail is.
@@ -340,6 +353,7 @@ impl Default for Policy {
             declared: DeclaredClass::Service,
             partial: Partial::Reject,
             on_error: OnError::default(),
+            unknown_language: UnknownLanguage::Judge,
             judge_time: Span::seconds(10),
         }
     }

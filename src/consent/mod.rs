@@ -11,11 +11,14 @@ pub mod record;
 pub mod standing;
 pub mod table;
 
+mod error;
 mod rebuild;
+mod shared;
 mod store;
 mod writer;
 
+pub use error::ConsentError;
 pub use rebuild::OpenIndex;
 pub use record::{InvalidRecord, NewRecord, Purpose, Record, Status};
 pub use standing::Standing;
-pub use store::{ConsentError, ConsentStore, Numbered, Page, StoreOptions};
+pub use store::{ConsentStore, Numbered, Page, StoreOptions};

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::error::ConsentError;
 use super::index::{ConsentIndex, IndexError, IndexKey, Position};
 use super::record::Record;
 use super::standing::Fact;
-use super::store::ConsentError;
 use crate::ledger;
 use crate::smtp::{Address, AddressKey};
 

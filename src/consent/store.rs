@@ -5,9 +5,8 @@
 //! visible when its caller hears of it. When the index fails, look-ups fail (never "unknown") while
 //! the same thread brings it back from the ledger.
 
-use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -16,12 +15,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::error::ConsentError;
 use super::index::{ConsentIndex, IndexError, IndexKey, SledIndex};
 use super::rebuild::{OpenIndex, Place, parse};
-use super::record::{InvalidRecord, NewRecord, Purpose, Record};
+use super::record::{NewRecord, Purpose, Record};
+use super::shared::{Shared, Slot};
 use super::standing::Standing;
 use super::writer::{self, Request};
-use crate::ledger::{self, Ledger, LedgerError};
+use crate::ledger::{self, Ledger};
 use crate::smtp::Address;
 
 /// How the store is kept.
@@ -33,56 +34,6 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// How the ledger is kept.
     pub ledger: ledger::Options,
-}
-
-/// Why the consent store cannot do what was asked.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ConsentError {
-    /// The ledger cannot be opened, written or read.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A fact cannot be recorded as it is.
-    #[error("{0}")]
-    Invalid(#[from] InvalidRecord),
-    /// One fact of several cannot be recorded as it is; none of them was.
-    #[error("record {} of the batch: {reason}", place + 1)]
-    InvalidInBatch {
-        /// Its place in the batch, counted from 0.
-        place: usize,
-        /// What is wrong with it.
-        reason: InvalidRecord,
-    },
-    /// A line of the ledger is no consent record.
-    #[error(
-        "record {record} of the consent ledger is not a consent record ({reason}): restore that line from a backup, what it said may be a refusal"
-    )]
-    BadRecord {
-        /// The record's number.
-        record: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The index cannot be opened or made.
-    #[error("{0}; look at the disk and at the permissions of the state directory")]
-    Index(IndexError),
-    /// The index has failed while in use. It is being brought back from the ledger.
-    #[error(
-        "consent cannot be looked up at the moment ({0}); the index is being brought back from the ledger"
-    )]
-    Unavailable(String),
-    /// A file or directory of the store cannot be handled.
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: Arc<io::Error>,
-    },
-    /// The store is closing.
-    #[error("the consent store has been closed")]
-    Closed,
 }
 
 /// A record with its number in the ledger.
@@ -113,21 +64,6 @@ pub struct ConsentStore {
     reading: Mutex<Option<(u64, ledger::Reader)>>,
 }
 
-/// What the look-ups and the writer thread share.
-pub(super) struct Shared {
-    pub place: Place,
-    pub ledger: Ledger,
-    pub slot: RwLock<Slot>,
-    /// Set when a look-up has asked the writer to bring the index back.
-    pub repair_asked: AtomicBool,
-}
-
-/// The index, or why there is none.
-pub(super) enum Slot {
-    Ready(Box<dyn ConsentIndex>),
-    Out(String),
-}
-
 /// Requests that may wait for the writer before callers have to.
 const QUEUE: usize = 1_024;
 /// A page looks at no more records than this, so that no request takes long.
@@ -139,23 +75,12 @@ impl Default for StoreOptions {
     }
 }
 
-impl ConsentError {
-    pub(super) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::File { action, path: path.to_owned(), source: Arc::new(source) }
-    }
-
-    /// True when another process has the store open.
-    pub fn is_locked(&self) -> bool {
-        matches!(self, Self::Ledger(LedgerError::Locked { .. }))
-    }
-}
-
 impl ConsentStore {
     /// Opens the store in the state directory, which is created when missing, and brings the index in
     /// line with the ledger.
     ///
     /// # Errors
-    /// [`ConsentError`], with [`LedgerError::Locked`] inside when another process has it open.
+    /// [`ConsentError`], with [`ledger::LedgerError::Locked`] inside when another process has it open.
     pub fn open(state_dir: &Path, options: StoreOptions) -> Result<Self, ConsentError> {
         let cache_bytes = options.cache_bytes;
         let open_index = move |dir: &Path| {

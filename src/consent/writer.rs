@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
+use super::error::ConsentError;
 use super::index::{ConsentIndex, IndexError, IndexKey};
 use super::rebuild::BATCH;
 use super::record::{NewRecord, Record};
-use super::store::{ConsentError, Shared, Slot};
+use super::shared::{Shared, Slot};
 
 /// What the writer is asked to do.
 pub(super) enum Request {

@@ -64,6 +64,12 @@ static LANGUAGES_OF: LazyLock<HashMap<&str, [bool; FUNCTION_WORDS.len()]>> = Laz
     languages
 });
 
+/// Whether the rules and the model know the language: what is promotional can be found in it, and what
+/// was not found is most likely not there.
+pub(super) fn is_supported(language: &str) -> bool {
+    FUNCTION_WORDS.iter().any(|(known, _)| *known == language)
+}
+
 /// ISO 639-1 code of the language of a folded text (lower case, no accents); `und` when unknown.
 pub(super) fn detect(folded: &str) -> String {
     let text = &folded[..super::decode::floor_char_boundary(folded, ENOUGH)];
@@ -143,6 +149,16 @@ mod tests {
             ("", "und"),
         ] {
             assert_eq!(detect(text), language, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_languages_of_the_rules_are_supported() {
+        for language in ["en", "id", "de", "fr", "es"] {
+            assert!(is_supported(language), "{language}");
+        }
+        for language in ["ru", "it", "und", ""] {
+            assert!(!is_supported(language), "{language}");
         }
     }
 

@@ -95,6 +95,7 @@ impl Detector {
             verdict: Verdict {
                 class: outcome.class,
                 score: outcome.score,
+                language_supported: language::is_supported(&language),
                 language,
                 evidence: outcome.evidence,
                 opt_out_offered,

@@ -72,6 +72,9 @@ pub struct Verdict {
     pub score: f32,
     /// ISO 639-1 code of the message's language, `und` when unknown.
     pub language: String,
+    /// The rules and the model know that language. Where they do not, a class of `service` says only that
+    /// nothing promotional was recognised.
+    pub language_supported: bool,
     /// Strongest first.
     pub evidence: Vec<Evidence>,
     /// The message itself carries a simple means to refuse further ones: List-Unsubscribe

@@ -109,7 +109,11 @@ impl Passage {
             }
             Disposition::Defer => {
                 transaction.abort();
-                self.refuse(OutcomeKind::Deferred, replies::no_verdict(&reference), reference).await
+                let reply = match self.unread(&findings) {
+                    Some(_) => replies::unread(&reference),
+                    None => replies::no_verdict(&reference),
+                };
+                self.refuse(OutcomeKind::Deferred, reply, reference).await
             }
         }
     }
@@ -149,11 +153,10 @@ impl Passage {
         let verdict = findings.judgement.as_ref().map(|judgement| &judgement.verdict);
         let mode = parts.mode.mode(now);
         let situation = Situation {
-            verdict: verdict
-                .filter(|_| findings.error.is_none())
-                .map(|verdict| Content { class: verdict.class, opt_out_offered: verdict.opt_out_offered }),
+            verdict: verdict.filter(|_| findings.error.is_none()).map(content),
             declared: parts.policy.declared,
             mode,
+            unknown_language: parts.policy.unknown_language,
             on_error: parts.policy.on_error,
             partial: parts.policy.partial,
         };
@@ -178,7 +181,7 @@ impl Passage {
             stream: "default".to_owned(),
             declared: parts.policy.declared.as_str().to_owned(),
             verdict: verdict.map(verdict_record),
-            error: findings.error.clone(),
+            error: findings.error.clone().or_else(|| self.unread(findings)),
             message_id: findings
                 .judgement
                 .as_ref()
@@ -211,6 +214,7 @@ impl Passage {
             additions::received(&self.client, &parts.hostname, &reference, self.envelope.smtputf8, now);
         if parts.verdict_header {
             let verdict = findings.judgement.as_ref().map(|judgement| &judgement.verdict);
+            let verdict = verdict.filter(|_| self.unread(findings).is_none());
             top.push_str(&additions::verdict(verdict, &reference));
         }
         let sent = transaction.send(&[top.as_bytes(), message.as_bytes()]).await;
@@ -238,6 +242,14 @@ impl Passage {
         outcome.outbound = Some(parts.outbound.address().to_owned());
         self.gate.record_outcome(&outcome).await;
         reply
+    }
+
+    /// Why the words that were found are no verdict, though the judge was at work.
+    fn unread(&self, findings: &Findings) -> Option<String> {
+        let verdict = findings.judgement.as_ref().map(|judgement| &judgement.verdict)?;
+        let policy = &self.gate.parts.policy;
+        policy::is_unread(&content(verdict), policy.declared, policy.unknown_language)
+            .then(|| format!("the language of the message ({}) is not supported", verdict.language))
     }
 
     async fn refuse(&self, kind: OutcomeKind, reply: Reply, reference: Reference) -> Reply {
@@ -272,6 +284,15 @@ impl Findings {
     }
 }
 
+/// What the policy needs of a verdict.
+fn content(verdict: &Verdict) -> Content {
+    Content {
+        class: verdict.class,
+        language_supported: verdict.language_supported,
+        opt_out_offered: verdict.opt_out_offered,
+    }
+}
+
 /// The form in which a verdict is kept: the strongest evidence, all texts bounded by the detector.
 fn verdict_record(verdict: &Verdict) -> VerdictRecord {
     let evidence = |evidence: &Evidence| EvidenceRecord {
@@ -286,6 +307,7 @@ fn verdict_record(verdict: &Verdict) -> VerdictRecord {
         class: verdict.class.as_str().to_owned(),
         score: verdict.score,
         language: verdict.language.clone(),
+        language_supported: Some(verdict.language_supported),
         opt_out_offered: verdict.opt_out_offered,
         evidence: verdict.evidence.iter().take(MAX_EVIDENCE).map(evidence).collect(),
     }

@@ -2,7 +2,7 @@
 //! design, section 5; PECR regulation 22).
 
 use crate::audit::{Action, Mode, Reason};
-use crate::config::{DeclaredClass, OnError, OnErrorAction, Partial};
+use crate::config::{DeclaredClass, OnError, OnErrorAction, Partial, UnknownLanguage};
 use crate::consent::{Standing, Status};
 use crate::detect::Class;
 
@@ -15,6 +15,8 @@ pub struct Situation {
     pub declared: DeclaredClass,
     /// The mode in force.
     pub mode: Mode,
+    /// Whether a service message in a language that the rules do not know is one.
+    pub unknown_language: UnknownLanguage,
     /// What happens without a verdict.
     pub on_error: OnError,
     /// What happens when only some recipients may have the message.
@@ -26,6 +28,8 @@ pub struct Situation {
 pub struct Content {
     /// Service, mixed or marketing.
     pub class: Class,
+    /// The rules know the message's language.
+    pub language_supported: bool,
     /// The message carries a simple means to refuse further ones (PECR regulation 22(3)(c)).
     pub opt_out_offered: bool,
 }
@@ -58,9 +62,19 @@ pub fn needs_consent(class: Class, declared: DeclaredClass) -> bool {
     class != Class::Service || declared == DeclaredClass::Marketing
 }
 
+/// Whether the message only seems neutral because nobody could read it, and the configuration takes that
+/// for no verdict. Promotion that was found counts in any language, and where consent is needed anyway
+/// there is nothing to be known from the words.
+pub fn is_unread(content: &Content, declared: DeclaredClass, unknown_language: UnknownLanguage) -> bool {
+    unknown_language == UnknownLanguage::NoVerdict
+        && !content.language_supported
+        && !needs_consent(content.class, declared)
+}
+
 /// Decides for every recipient, in the order of `standings`.
 pub fn decide(situation: &Situation, standings: &[Standing]) -> (Disposition, Vec<Ruling>) {
-    let Some(content) = situation.verdict else {
+    let read = |content: &Content| !is_unread(content, situation.declared, situation.unknown_language);
+    let Some(content) = situation.verdict.filter(read) else {
         return without_verdict(situation, standings.len());
     };
     let consent_needed = needs_consent(content.class, situation.declared);
@@ -131,9 +145,10 @@ mod tests {
 
     fn situation(class: Option<Class>, mode: Mode) -> Situation {
         Situation {
-            verdict: class.map(|class| Content { class, opt_out_offered: false }),
+            verdict: class.map(|class| Content { class, language_supported: true, opt_out_offered: false }),
             declared: DeclaredClass::Service,
             mode,
+            unknown_language: UnknownLanguage::Judge,
             on_error: OnError::default(),
             partial: Partial::Reject,
         }
@@ -195,7 +210,7 @@ mod tests {
 
     #[test]
     fn soft_opt_in_counts_with_a_means_to_refuse() {
-        let content = Content { class: Class::Marketing, opt_out_offered: true };
+        let content = Content { class: Class::Marketing, language_supported: true, opt_out_offered: true };
         let offered = Situation { verdict: Some(content), ..situation(None, Mode::Enforce) };
         let (disposition, rulings) = decide(&offered, &[standing(Status::SoftOptIn, false)]);
         assert_eq!((disposition, rulings[0].reason), (Disposition::Forward, Reason::ConsentHeld));
@@ -231,5 +246,41 @@ mod tests {
             (swapped(Mode::Enforce), swapped(Mode::Monitor)),
             (Disposition::Forward, Disposition::Defer)
         );
+    }
+    #[test]
+    fn a_service_message_that_nobody_could_read_is_what_the_configuration_says() {
+        let foreign = |class, unknown_language, mode| {
+            let content = Content { class, language_supported: false, opt_out_offered: false };
+            Situation { verdict: Some(content), unknown_language, ..situation(None, mode) }
+        };
+        let stranger = [standing(Status::Unknown, false)];
+        let (judge, no_verdict) = (UnknownLanguage::Judge, UnknownLanguage::NoVerdict);
+        for (class, unknown_language, mode, disposition, reason) in [
+            (Class::Service, judge, Mode::Enforce, Disposition::Forward, Reason::Service),
+            (Class::Service, no_verdict, Mode::Enforce, Disposition::Defer, Reason::NoVerdict),
+            (Class::Service, no_verdict, Mode::Monitor, Disposition::Forward, Reason::NoVerdict),
+            (Class::Mixed, judge, Mode::Enforce, Disposition::Withhold, Reason::ConsentUnknown),
+            (Class::Mixed, no_verdict, Mode::Enforce, Disposition::Withhold, Reason::ConsentUnknown),
+            (Class::Marketing, no_verdict, Mode::Monitor, Disposition::Forward, Reason::ConsentUnknown),
+        ] {
+            let (decided, rulings) = decide(&foreign(class, unknown_language, mode), &stranger);
+            assert_eq!(
+                (decided, rulings[0].reason),
+                (disposition, reason),
+                "{class} {unknown_language:?} {mode}"
+            );
+        }
+        let held = [standing(Status::OptedIn, false)];
+        let agreed = foreign(Class::Marketing, no_verdict, Mode::Enforce);
+        assert_eq!(decide(&agreed, &held).0, Disposition::Forward);
+        let declared = Situation {
+            declared: DeclaredClass::Marketing,
+            ..foreign(Class::Service, no_verdict, Mode::Enforce)
+        };
+        assert_eq!(decide(&declared, &stranger).1[0].reason, Reason::ConsentUnknown);
+        assert_eq!(decide(&declared, &held).0, Disposition::Forward);
+        let known =
+            Situation { unknown_language: no_verdict, ..situation(Some(Class::Service), Mode::Enforce) };
+        assert_eq!(decide(&known, &stranger).0, Disposition::Forward);
     }
 }

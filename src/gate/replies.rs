@@ -59,6 +59,15 @@ pub(super) fn no_verdict(reference: &Reference) -> Reply {
     )
 }
 
+/// Nothing promotional was found, but in a language that the rules do not know, and the policy says to wait.
+pub(super) fn unread(reference: &Reference) -> Reply {
+    Reply::new(
+        451,
+        EnhancedCode(4, 3, 0),
+        format!("the message is in a language that cannot be judged; ref {reference}"),
+    )
+}
+
 /// The decision could not be written to the ledger.
 pub(super) fn no_ledger() -> Reply {
     Reply::new(452, EnhancedCode(4, 3, 1), "the audit ledger cannot be written, try again later")

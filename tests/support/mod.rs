@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod audit;
+pub mod consent;
 pub mod mailer;
 pub mod outbound;
 pub mod relay;

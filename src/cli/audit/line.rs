@@ -184,6 +184,12 @@ fn put_words(row: &mut Row, decision: &Decision, colour: Colour) {
         // Writing to a string cannot fail.
         let _ = write!(head, " {:.2}", verdict.score);
     }
+    if verdict.language_supported == Some(false) && is_roomy {
+        let _ = match verdict.language.as_str() {
+            "und" => write!(head, ", language unknown"),
+            language => write!(head, ", {language} not supported"),
+        };
+    }
     if verdict.class == "service" && decision.declared != "service" {
         let _ = write!(head, ", declared {}", decision.declared);
     }
@@ -339,6 +345,7 @@ mod tests {
                 class: "mixed".to_owned(),
                 score: 0.97,
                 language: "en".to_owned(),
+                language_supported: Some(true),
                 opt_out_offered: false,
                 evidence: vec![evidence],
             }),
@@ -398,6 +405,26 @@ mod tests {
         service.verdict = None;
         service.error = Some("too deep".to_owned());
         assert!(shown(service, Some(OutcomeKind::Forwarded)).ends_with("no verdict: too deep"));
+    }
+
+    #[test]
+    fn a_language_that_the_rules_do_not_know_is_named() {
+        for (language, supported, words) in [
+            ("it", Some(false), "service 0.97, it not supported Your"),
+            ("und", Some(false), "service 0.97, language unknown Your"),
+            ("en", Some(true), "service 0.97 Your"),
+            ("it", None, "service 0.97 Your"),
+        ] {
+            let mut foreign = decision("x");
+            foreign.recipients =
+                vec![recipient("a@x.example", Action::Forward, Action::Forward, Reason::Service)];
+            let verdict = foreign.verdict.as_mut().expect("verdict");
+            verdict.class = "service".to_owned();
+            verdict.language = language.to_owned();
+            verdict.language_supported = supported;
+            let line = shown(foreign, Some(OutcomeKind::Forwarded));
+            assert!(line.contains(words), "{line}");
+        }
     }
 
     #[test]
