@@ -183,7 +183,7 @@ impl Session {
                 if recipient.needs_smtputf8() && !passage.is_smtputf8() {
                     return self.refuse(&replies::needs_smtputf8());
                 }
-                let reply = passage.rcpt(recipient).await;
+                let reply = passage.rcpt(recipient.into()).await;
                 self.say(&reply);
             }
             Command::Data => return self.data().await,
