@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, Listener, Outbound, Tls, loopback_networks};
+use super::{Config, Listener, Outbound, Tls};
 
 /// The largest configuration file that is read.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -65,10 +65,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
             *file = directory.join(&*file);
         }
     }
+    for listener in &mut config.listener {
+        for file in [&mut listener.tls_certificate, &mut listener.tls_key].into_iter().flatten() {
+            *file = directory.join(&*file);
+        }
+    }
     if config.listener.is_empty() {
-        config
-            .listener
-            .push(Listener { address: ([127, 0, 0, 1], 2525).into(), networks: loopback_networks() });
+        config.listener.push(Listener::new(([127, 0, 0, 1], 2525).into()));
     }
     Ok(config)
 }
@@ -175,6 +178,18 @@ impl Source<'_> {
         if config.listener[..index].iter().any(same) {
             let what = format!("{} is listed twice", listener.address);
             return Err(self.invalid("listener", index, "address", what));
+        }
+        for (name, given) in
+            [("tls_certificate", listener.tls_certificate.is_some()), ("tls_key", listener.tls_key.is_some())]
+        {
+            if given && listener.tls == Tls::None {
+                let what = "has no meaning with tls = \"none\"; use \"starttls\" or \"implicit\"".to_owned();
+                return Err(self.invalid("listener", index, name, what));
+            }
+            if !given && listener.tls != Tls::None {
+                let what = format!("needs a PEM file to be named by {name}");
+                return Err(self.invalid("listener", index, "tls", what));
+            }
         }
         Ok(())
     }
@@ -295,6 +310,7 @@ fn key_offset(table: &DeTable<'_>, name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::loopback_networks;
 
     const SHORTEST: &str = r#"
 state_dir = "var"
@@ -353,6 +369,14 @@ tls = "none"
             (
                 "[[listener]]\naddress = '127.0.0.1:25'\nnetworks = ['0.0.0.0/0']",
                 "/etc/consentry.toml:3: `listener.networks`: 0.0.0.0/0 is the whole Internet: this would be an open relay",
+            ),
+            (
+                "[[listener]]\naddress = '127.0.0.1:25'\ntls = 'starttls'\ntls_certificate = 'c.pem'",
+                "/etc/consentry.toml:3: `listener.tls`: needs a PEM file to be named by tls_key",
+            ),
+            (
+                "[[listener]]\naddress = '127.0.0.1:25'\ntls_key = 'k.pem'",
+                "/etc/consentry.toml:3: `listener.tls_key`: has no meaning with tls = \"none\"; use \"starttls\" or \"implicit\"",
             ),
             (
                 "[[outbound]]\naddress = 'mail.example'\ntls = 'none'",

@@ -49,6 +49,15 @@ pub struct Listener {
     /// The networks whose clients may send. Everybody else hears 554 and nothing more.
     #[serde(default = "loopback_networks")]
     pub networks: Vec<IpNet>,
+    /// How connections are encrypted.
+    #[serde(default)]
+    pub tls: Tls,
+    /// A PEM file with the server's certificate and those between it and the authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// A PEM file with the certificate's private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// The next hop.
@@ -88,13 +97,15 @@ pub struct Outbound {
     pub timeouts: OutboundTimeouts,
 }
 
-/// How the connection to an outbound server is encrypted. Certificates are verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// How a connection is encrypted. An outbound server's certificate is verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
-    /// Not at all: for a server on the same machine or a private wire.
+    /// Not at all: for peers on the same machine or a private wire.
+    #[default]
     None,
-    /// STARTTLS (RFC 3207) before anything else; a server that does not offer it is not used.
+    /// STARTTLS (RFC 3207): offered to mailers; towards an outbound server before anything else, and one
+    /// that does not offer it is not used.
     StartTls,
     /// TLS from the first byte (RFC 8314), usually port 465.
     Implicit,
@@ -142,6 +153,8 @@ pub struct Limits {
     pub sessions_per_client: usize,
     /// Message bytes that all sessions together may hold in memory.
     pub memory: Size,
+    /// How long a client may take for the TLS handshake.
+    pub handshake_time: Span,
     /// How long a client may take for one command line.
     pub command_time: Span,
     /// How long a client may take to send one message.
@@ -264,6 +277,13 @@ pub enum LogLevel {
     Debug,
 }
 
+impl Listener {
+    /// A listener with the defaults for everything else.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, networks: loopback_networks(), tls: Tls::None, tls_certificate: None, tls_key: None }
+    }
+}
+
 impl Outbound {
     /// A server with the defaults for everything else.
     pub fn new(address: String, tls: Tls) -> Self {
@@ -325,6 +345,7 @@ impl Default for Limits {
             sessions: 1000,
             sessions_per_client: 500,
             memory: Size::mib(512),
+            handshake_time: Span::seconds(30),
             command_time: Span::minutes(5),
             message_time: Span::minutes(10),
             reply_time: Span::minutes(1),

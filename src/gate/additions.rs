@@ -18,10 +18,13 @@ pub(super) fn received(
     smtputf8: bool,
     now: Timestamp,
 ) -> String {
-    let with = match (smtputf8, client.esmtp) {
-        (true, _) => "UTF8SMTP",
-        (false, true) => "ESMTP",
-        (false, false) => "SMTP",
+    // RFC 3848; RFC 6531, section 4.3.
+    let with = match (smtputf8, client.esmtp, client.encrypted) {
+        (true, _, true) => "UTF8SMTPS",
+        (true, _, false) => "UTF8SMTP",
+        (false, true, true) => "ESMTPS",
+        (false, true, false) => "ESMTP",
+        (false, false, _) => "SMTP",
     };
     // The name is the client's word: what could not stand in a header is left out.
     let helo: String = client
@@ -60,6 +63,7 @@ mod tests {
             address: "127.0.0.1:2000".parse().expect("address"),
             helo: "evil\r\nBcc: <x@y>".to_owned(),
             esmtp: true,
+            encrypted: false,
         };
         let now: Timestamp = "2026-03-01T10:00:00Z".parse().expect("time");
         let reference = Reference::new(now);

@@ -37,6 +37,8 @@ pub struct Client {
     pub helo: String,
     /// Whether it said EHLO.
     pub esmtp: bool,
+    /// Whether the connection is encrypted.
+    pub encrypted: bool,
 }
 
 /// What the gate is built from.

@@ -22,6 +22,8 @@ pub(super) enum Command {
     Rcpt(Address),
     /// DATA.
     Data,
+    /// STARTTLS (RFC 3207).
+    StartTls,
     /// RSET.
     Rset,
     /// NOOP.
@@ -57,6 +59,7 @@ pub(super) fn parse(line: &[u8], hostname: &str) -> Result<Command, Reply> {
         Request::Mail { from } => mail(&from, text),
         Request::Rcpt { to } => rcpt(&to, text, hostname),
         Request::Data => Ok(Command::Data),
+        Request::StartTls => Ok(Command::StartTls),
         Request::Rset => Ok(Command::Rset),
         Request::Noop { .. } => Ok(Command::Noop),
         Request::Vrfy { .. } => Ok(Command::Vrfy),
@@ -68,8 +71,7 @@ pub(super) fn parse(line: &[u8], hostname: &str) -> Result<Command, Reply> {
         | Request::Expn { .. }
         | Request::Etrn { .. }
         | Request::Atrn { .. }
-        | Request::Burl { .. }
-        | Request::StartTls => Err(replies::not_implemented()),
+        | Request::Burl { .. } => Err(replies::not_implemented()),
     }
 }
 
@@ -182,6 +184,7 @@ mod tests {
                 Command::Rcpt(Address::parse("postmaster@relay.example").expect("address")),
             ),
             ("data", Command::Data),
+            ("starttls", Command::StartTls),
             ("RSET", Command::Rset),
             ("noop anything", Command::Noop),
             ("VRFY someone", Command::Vrfy),
@@ -211,7 +214,6 @@ mod tests {
             ("", 500),
             ("FROB", 500),
             ("EXPN list", 502),
-            ("STARTTLS", 502),
             ("BDAT 5", 502),
             ("MAIL FROM:a@b.example", 501),
             ("MAIL FROM:<a b@c.example>", 501),

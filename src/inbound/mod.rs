@@ -9,5 +9,8 @@ mod replies;
 mod server;
 mod session;
 mod shared;
+mod stream;
+mod tls;
 
-pub use server::{Bound, Server};
+pub use server::{BindError, Bound, Server};
+pub use tls::CertificateError;

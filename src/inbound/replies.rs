@@ -13,8 +13,8 @@ pub(super) fn greeting(hostname: &str) -> Reply {
     Reply::plain(220, vec![format!("{hostname} ESMTP consentry")])
 }
 
-pub(super) fn ehlo(hostname: &str, message_size: usize) -> Reply {
-    let lines = [
+pub(super) fn ehlo(hostname: &str, message_size: usize, offers_tls: bool) -> Reply {
+    let mut lines = vec![
         hostname.to_owned(),
         "PIPELINING".to_owned(),
         format!("SIZE {message_size}"),
@@ -22,7 +22,10 @@ pub(super) fn ehlo(hostname: &str, message_size: usize) -> Reply {
         "SMTPUTF8".to_owned(),
         "ENHANCEDSTATUSCODES".to_owned(),
     ];
-    Reply::plain(250, lines.into())
+    if offers_tls {
+        lines.push("STARTTLS".to_owned());
+    }
+    Reply::plain(250, lines)
 }
 
 pub(super) fn helo(hostname: &str) -> Reply {
@@ -42,7 +45,7 @@ pub(super) fn vrfy() -> Reply {
 }
 
 pub(super) fn help() -> Reply {
-    reply(214, (2, 0, 0), "commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
+    reply(214, (2, 0, 0), "commands: EHLO HELO STARTTLS MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
 }
 
 pub(super) fn bye() -> Reply {
@@ -140,6 +143,18 @@ pub(super) fn needs_smtputf8() -> Reply {
 
 pub(super) fn hello_first() -> Reply {
     reply(503, (5, 5, 1), "say EHLO or HELO first")
+}
+
+pub(super) fn ehlo_first() -> Reply {
+    reply(503, (5, 5, 1), "say EHLO first")
+}
+
+pub(super) fn already_encrypted() -> Reply {
+    reply(503, (5, 5, 1), "the connection is encrypted already")
+}
+
+pub(super) fn ready_for_tls() -> Reply {
+    reply(220, (2, 0, 0), "ready to start TLS")
 }
 
 pub(super) fn mail_first() -> Reply {

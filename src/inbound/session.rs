@@ -1,8 +1,9 @@
 //! The SMTP dialogue with one client (RFC 5321, section 4): which command may come when, what it costs
 //! of the session's limits, and the reply. Replies to pipelined commands are written together
-//! (RFC 2920).
+//! (RFC 2920). Implicit TLS (RFC 8314) comes before the greeting, STARTTLS (RFC 3207) when it is asked for.
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,18 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::info;
 
 use super::command::{self, Command};
 use super::data::{DataReader, Progress, Received};
 use super::input::{Input, LineError};
 use super::replies;
+use super::server::Door;
 use super::shared::Shared;
+use super::stream::Stream;
+use crate::config::Tls;
 use crate::gate::{Client, Passage};
 use crate::outbound::MailParameters;
 use crate::smtp::Reply;
@@ -33,6 +39,8 @@ const LINGER_BYTES: u64 = 64 * 1024;
 /// How a session went, for the one line that is logged of it.
 pub(super) struct Summary {
     pub(super) helo: String,
+    /// The version of TLS, or `none`.
+    pub(super) tls: &'static str,
     pub(super) messages: u32,
     pub(super) commands: u32,
     pub(super) errors: u32,
@@ -44,7 +52,8 @@ struct End(&'static str);
 
 pub(super) struct Session {
     shared: Arc<Shared>,
-    stream: TcpStream,
+    door: Arc<Door>,
+    stream: Stream,
     stop: watch::Receiver<bool>,
     input: Input,
     output: Vec<u8>,
@@ -59,6 +68,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(
         shared: Arc<Shared>,
+        door: Arc<Door>,
         stream: TcpStream,
         address: SocketAddr,
         stop: watch::Receiver<bool>,
@@ -66,11 +76,12 @@ impl Session {
         let input = Input::new(shared.limits.command_line);
         Self {
             shared,
-            stream,
+            door,
+            stream: Stream::Plain(stream),
             stop,
             input,
             output: Vec::new(),
-            client: Client { address, helo: String::new(), esmtp: false },
+            client: Client { address, helo: String::new(), esmtp: false, encrypted: false },
             greeted: false,
             passage: None,
             messages: 0,
@@ -81,11 +92,13 @@ impl Session {
 
     /// Talks until one of the two has had enough.
     pub(super) async fn run(mut self) -> Summary {
-        self.say(&replies::greeting(&self.shared.hostname));
-        let End(end) = loop {
-            if let Err(end) = self.step().await {
-                break end;
-            }
+        let End(end) = match self.begin().await {
+            Err(end) => end,
+            Ok(()) => loop {
+                if let Err(end) = self.step().await {
+                    break end;
+                }
+            },
         };
         // The client may be gone; whatever matters is in the ledger already.
         let _ = self.flush().await;
@@ -94,12 +107,22 @@ impl Session {
         }
         self.close().await;
         Summary {
+            tls: self.stream.tls_version(),
             helo: self.client.helo,
             messages: self.messages,
             commands: self.commands,
             errors: self.errors,
             end,
         }
+    }
+
+    /// The handshake, where it comes first, and the greeting.
+    async fn begin(&mut self) -> Result<(), End> {
+        if self.door.tls == Tls::Implicit {
+            self.encrypt().await?;
+        }
+        self.say(&replies::greeting(&self.shared.hostname));
+        Ok(())
     }
 
     /// Reads one command and answers it.
@@ -187,6 +210,7 @@ impl Session {
                 self.say(&reply);
             }
             Command::Data => return self.data().await,
+            Command::StartTls => return self.start_tls().await,
             Command::Rset => {
                 self.reset();
                 self.say(&replies::reset());
@@ -212,11 +236,58 @@ impl Session {
         self.client.helo = name;
         self.client.esmtp = esmtp;
         let reply = if esmtp {
-            replies::ehlo(&self.shared.hostname, self.shared.limits.message_size.bytes())
+            let offers_tls = self.door.tls == Tls::StartTls && !self.client.encrypted;
+            replies::ehlo(&self.shared.hostname, self.shared.limits.message_size.bytes(), offers_tls)
         } else {
             replies::helo(&self.shared.hostname)
         };
         self.say(&reply);
+    }
+
+    /// STARTTLS: afterwards nothing of what was said before counts (RFC 3207, section 4.2), least of all
+    /// what somebody on the way may have put behind the command (CVE-2011-0411).
+    async fn start_tls(&mut self) -> Result<(), End> {
+        if self.client.encrypted {
+            return self.refuse(&replies::already_encrypted());
+        }
+        if self.door.tls != Tls::StartTls {
+            return self.refuse(&replies::not_implemented());
+        }
+        if !self.client.esmtp {
+            return self.refuse(&replies::ehlo_first());
+        }
+        self.reset();
+        self.greeted = false;
+        self.client.helo.clear();
+        self.client.esmtp = false;
+        self.input.consume(self.input.pending().len());
+        self.say(&replies::ready_for_tls());
+        self.flush().await?;
+        self.encrypt().await
+    }
+
+    /// The TLS handshake, within its time limit. One that fails ends the session without another word.
+    async fn encrypt(&mut self) -> Result<(), End> {
+        let Some(certificate) = self.door.certificate.clone() else { return Err(End("no certificate")) };
+        // The files are looked at, and may be read.
+        let Ok(acceptor) = spawn_blocking(move || certificate.acceptor()).await else {
+            return Err(End("the certificate could not be read"));
+        };
+        let Stream::Plain(stream) = mem::replace(&mut self.stream, Stream::Gone) else {
+            return Err(End("TLS within TLS"));
+        };
+        match timeout(self.shared.limits.handshake_time.duration(), acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                self.stream = Stream::Encrypted(Box::new(stream));
+                self.client.encrypted = true;
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                info!(client = %self.client.address, %error, "TLS handshake failed");
+                Err(End("TLS handshake failed"))
+            }
+            Err(_) => Err(End("TLS handshake too slow")),
+        }
     }
 
     /// DATA, the message, and the reply after the dot.
@@ -318,7 +389,11 @@ impl Session {
             return Ok(());
         }
         let limit: Duration = self.shared.limits.reply_time.duration();
-        let written: io::Result<()> = match timeout(limit, self.stream.write_all(&self.output)).await {
+        let write = async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        };
+        let written: io::Result<()> = match timeout(limit, write).await {
             Ok(written) => written,
             Err(_) => return Err(End("the client does not read")),
         };

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod mailer;
 pub mod outbound;
 pub mod relay;
+pub mod tls;
 pub mod transcript;
 
 use std::time::{Duration, Instant};
