@@ -129,7 +129,7 @@ impl Relay {
             hostname: config.hostname.clone(),
             verdict_header: config.headers.verdict,
         });
-        let inbound = Server::new(gate, config.hostname.clone(), config.limits);
+        let inbound = Server::new(gate, config.hostname.clone(), config.limits, config.user.clone());
         let serving = tokio::spawn(async move { inbound.serve(bound, stopped).await });
         let background = vec![
             tokio::spawn(control.serve(Arc::clone(&mode), audit.clone(), consent)),

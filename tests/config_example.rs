@@ -8,7 +8,10 @@ use consentry::config::{self, Config};
 const EXAMPLE: &str = include_str!("../config/consentry.toml");
 
 /// Keys whose commented value is an example, not a default.
-const EXAMPLES: [&str; 8] = [
+const EXAMPLES: [&str; 11] = [
+    "[[user]]",
+    "name",
+    "password_hash",
     "hostname",
     "tls_certificate",
     "tls_key",

@@ -13,6 +13,9 @@ use super::{Config, Listener, Outbound, Tls};
 /// The largest configuration file that is read.
 const MAX_FILE: u64 = 1024 * 1024;
 
+/// The longest name of a user, in octets.
+const MAX_NAME: usize = 255;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -158,6 +161,16 @@ impl Source<'_> {
         for (index, listener) in config.listener.iter().enumerate() {
             self.check_listener(config, index, listener)?;
         }
+        for (index, user) in config.user.iter().enumerate() {
+            if user.name.is_empty() || user.name.len() > MAX_NAME {
+                let what = format!("a name has 1 to {MAX_NAME} octets");
+                return Err(self.invalid("user", index, "name", what));
+            }
+            if config.user[..index].iter().any(|other| other.name == user.name) {
+                let what = format!("{} is listed twice", user.name);
+                return Err(self.invalid("user", index, "name", what));
+            }
+        }
         if config.outbound.len() > 1 {
             let what = "only one outbound server can be given".to_owned();
             return Err(self.invalid("outbound", 1, "address", what));
@@ -178,6 +191,10 @@ impl Source<'_> {
         if config.listener[..index].iter().any(same) {
             let what = format!("{} is listed twice", listener.address);
             return Err(self.invalid("listener", index, "address", what));
+        }
+        if listener.require_auth && (listener.tls == Tls::None || config.user.is_empty()) {
+            let what = "needs tls, because passwords go over TLS only, and at least one [[user]]".to_owned();
+            return Err(self.invalid("listener", index, "require_auth", what));
         }
         for (name, given) in
             [("tls_certificate", listener.tls_certificate.is_some()), ("tls_key", listener.tls_key.is_some())]
@@ -373,6 +390,14 @@ tls = "none"
             (
                 "[[listener]]\naddress = '127.0.0.1:25'\ntls = 'starttls'\ntls_certificate = 'c.pem'",
                 "/etc/consentry.toml:3: `listener.tls`: needs a PEM file to be named by tls_key",
+            ),
+            (
+                "[[listener]]\naddress = '127.0.0.1:25'\nrequire_auth = true",
+                "/etc/consentry.toml:3: `listener.require_auth`: needs tls, because passwords go over TLS only, and at least one [[user]]",
+            ),
+            (
+                "[[user]]\nname = 'billing'\npassword_hash = 's3cret'",
+                "/etc/consentry.toml:3: `user.password_hash`: it is no Argon2 hash; make one with `consentry user hash`",
             ),
             (
                 "[[listener]]\naddress = '127.0.0.1:25'\ntls_key = 'k.pem'",

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::password::PasswordHash;
+
 pub use load::{ConfigError, load, parse};
 pub use units::{Size, Span};
 
@@ -34,6 +36,9 @@ pub struct Config {
     pub audit: Audit,
     /// The relay's own log on standard error.
     pub log: Log,
+    /// Who may log in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub user: Vec<User>,
     /// Where mailers connect.
     pub listener: Vec<Listener>,
     /// Where mail goes.
@@ -58,6 +63,19 @@ pub struct Listener {
     /// A PEM file with the certificate's private key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
+    /// Whether a client must log in before MAIL.
+    #[serde(default)]
+    pub require_auth: bool,
+}
+
+/// Somebody who may log in with AUTH (RFC 4954), on listeners with TLS.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The password's hash, as `consentry user hash` makes it.
+    pub password_hash: PasswordHash,
 }
 
 /// The next hop.
@@ -147,6 +165,8 @@ pub struct Limits {
     pub commands: u32,
     /// Refused commands in one session.
     pub errors: u32,
+    /// Failed attempts to log in, in one session.
+    pub auth_failures: u32,
     /// Sessions at once.
     pub sessions: usize,
     /// Sessions at once from one IP address.
@@ -280,7 +300,14 @@ pub enum LogLevel {
 impl Listener {
     /// A listener with the defaults for everything else.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, networks: loopback_networks(), tls: Tls::None, tls_certificate: None, tls_key: None }
+        Self {
+            address,
+            networks: loopback_networks(),
+            tls: Tls::None,
+            tls_certificate: None,
+            tls_key: None,
+            require_auth: false,
+        }
     }
 }
 
@@ -326,6 +353,7 @@ impl Default for Config {
             consent: Consent::default(),
             audit: Audit::default(),
             log: Log::default(),
+            user: Vec::new(),
             listener: Vec::new(),
             outbound: Vec::new(),
         }
@@ -342,6 +370,7 @@ impl Default for Limits {
             hops: 50,
             commands: 10_000,
             errors: 20,
+            auth_failures: 3,
             sessions: 1000,
             sessions_per_client: 500,
             memory: Size::mib(512),

@@ -19,12 +19,14 @@ pub(super) fn received(
     now: Timestamp,
 ) -> String {
     // RFC 3848; RFC 6531, section 4.3.
-    let with = match (smtputf8, client.esmtp, client.encrypted) {
-        (true, _, true) => "UTF8SMTPS",
-        (true, _, false) => "UTF8SMTP",
-        (false, true, true) => "ESMTPS",
-        (false, true, false) => "ESMTP",
-        (false, false, _) => "SMTP",
+    let with = match (smtputf8, client.esmtp, client.encrypted, client.user.is_some()) {
+        (true, _, true, true) => "UTF8SMTPSA",
+        (true, _, true, false) => "UTF8SMTPS",
+        (true, _, false, _) => "UTF8SMTP",
+        (false, true, true, true) => "ESMTPSA",
+        (false, true, true, false) => "ESMTPS",
+        (false, true, false, _) => "ESMTP",
+        (false, false, _, _) => "SMTP",
     };
     // The name is the client's word: what could not stand in a header is left out.
     let helo: String = client
@@ -64,6 +66,7 @@ mod tests {
             helo: "evil\r\nBcc: <x@y>".to_owned(),
             esmtp: true,
             encrypted: false,
+            user: None,
         };
         let now: Timestamp = "2026-03-01T10:00:00Z".parse().expect("time");
         let reference = Reference::new(now);

@@ -39,6 +39,8 @@ pub struct Client {
     pub esmtp: bool,
     /// Whether the connection is encrypted.
     pub encrypted: bool,
+    /// Who has logged in.
+    pub user: Option<String>,
 }
 
 /// What the gate is built from.

@@ -1,6 +1,7 @@
 //! The mailer's side: listeners, the limits on what a client may do, and the SMTP dialogue with each.
 //! What becomes of a message is the gate's business.
 
+mod auth;
 mod budget;
 mod command;
 mod data;

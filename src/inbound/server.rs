@@ -18,7 +18,7 @@ use super::replies;
 use super::session::Session;
 use super::shared::Shared;
 use super::tls::{Certificate, CertificateError};
-use crate::config::{self, Limits, Tls};
+use crate::config::{self, Limits, Tls, User};
 use crate::gate::Gate;
 use crate::smtp::Reply;
 
@@ -49,6 +49,7 @@ pub(super) struct Door {
     pub(super) tls: Tls,
     /// There is one unless `tls` is none.
     pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) require_auth: bool,
 }
 
 /// Why a listener cannot serve.
@@ -91,6 +92,7 @@ impl Bound {
             networks: listener.networks.clone(),
             tls: listener.tls,
             certificate: certificate.map(Arc::new),
+            require_auth: listener.require_auth,
         };
         Ok(Self { socket, door: Arc::new(door), address })
     }
@@ -102,9 +104,9 @@ impl Bound {
 }
 
 impl Server {
-    /// A server that hands messages to `gate`.
-    pub fn new(gate: Gate, hostname: String, limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared::new(gate, hostname, limits)) }
+    /// A server that hands messages to `gate`; `users` may log in.
+    pub fn new(gate: Gate, hostname: String, limits: Limits, users: Vec<User>) -> Self {
+        Self { shared: Arc::new(Shared::new(gate, hostname, limits, users)) }
     }
 
     /// Serves until `stop` turns true, then lets running transactions end, at most for the drain time.
@@ -184,7 +186,7 @@ async fn admit(
         return;
     }
     let summary = Session::new(shared, door, stream, client, stop).run().await;
-    info!(%client, helo = summary.helo, tls = summary.tls, messages = summary.messages, commands = summary.commands, errors = summary.errors, end = summary.end, "session");
+    info!(%client, helo = summary.helo, tls = summary.tls, user = summary.user, messages = summary.messages, commands = summary.commands, errors = summary.errors, end = summary.end, "session");
     drop(place);
 }
 

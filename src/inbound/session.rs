@@ -13,8 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::info;
+use tracing::{info, warn};
 
+use super::auth::{self, Checked, Credentials, Mechanism};
 use super::command::{self, Command};
 use super::data::{DataReader, Progress, Received};
 use super::input::{Input, LineError};
@@ -30,6 +31,10 @@ use crate::smtp::Reply;
 /// The first byte of a TLS record that opens a handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// The challenges of AUTH LOGIN, as all mailers know them: `Username:` and `Password:`.
+const LOGIN_NAME: &str = "VXNlcm5hbWU6";
+const LOGIN_PASSWORD: &str = "UGFzc3dvcmQ6";
+
 /// How long the client may take to read the last reply.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -41,6 +46,8 @@ pub(super) struct Summary {
     pub(super) helo: String,
     /// The version of TLS, or `none`.
     pub(super) tls: &'static str,
+    /// Who has logged in; empty if nobody has.
+    pub(super) user: String,
     pub(super) messages: u32,
     pub(super) commands: u32,
     pub(super) errors: u32,
@@ -63,6 +70,7 @@ pub(super) struct Session {
     messages: u32,
     commands: u32,
     errors: u32,
+    auth_failures: u32,
 }
 
 impl Session {
@@ -81,12 +89,13 @@ impl Session {
             stop,
             input,
             output: Vec::new(),
-            client: Client { address, helo: String::new(), esmtp: false, encrypted: false },
+            client: Client { address, helo: String::new(), esmtp: false, encrypted: false, user: None },
             greeted: false,
             passage: None,
             messages: 0,
             commands: 0,
             errors: 0,
+            auth_failures: 0,
         }
     }
 
@@ -108,6 +117,7 @@ impl Session {
         self.close().await;
         Summary {
             tls: self.stream.tls_version(),
+            user: self.client.user.unwrap_or_default(),
             helo: self.client.helo,
             messages: self.messages,
             commands: self.commands,
@@ -188,8 +198,15 @@ impl Session {
             Command::Ehlo(name) => self.hello(name, true),
             Command::Helo(name) => self.hello(name, false),
             Command::Mail { .. } if !self.greeted => self.refuse(&replies::hello_first())?,
+            Command::Mail { .. } if self.door.require_auth && self.client.user.is_none() => {
+                self.refuse(&replies::auth_first())?;
+            }
+            Command::Mail { auth: true, .. } if !self.offers_auth() => {
+                self.refuse(&replies::parameter_not_offered("AUTH"))?;
+            }
             Command::Mail { .. } if self.passage.is_some() => self.refuse(&replies::nested_mail())?,
-            Command::Mail { reverse_path, size, body, smtputf8 } => {
+            // Whom the client names in AUTH= is not believed (RFC 4954, section 5); there is nobody to pass it on to.
+            Command::Mail { reverse_path, size, body, smtputf8, auth: _ } => {
                 if size > self.shared.limits.message_size.bytes() {
                     return self.refuse(&replies::message_too_large(self.shared.limits.message_size.bytes()));
                 }
@@ -210,6 +227,7 @@ impl Session {
                 self.say(&reply);
             }
             Command::Data => return self.data().await,
+            Command::Auth { mechanism, initial } => return self.auth(mechanism, initial).await,
             Command::StartTls => return self.start_tls().await,
             Command::Rset => {
                 self.reset();
@@ -237,7 +255,8 @@ impl Session {
         self.client.esmtp = esmtp;
         let reply = if esmtp {
             let offers_tls = self.door.tls == Tls::StartTls && !self.client.encrypted;
-            replies::ehlo(&self.shared.hostname, self.shared.limits.message_size.bytes(), offers_tls)
+            let size = self.shared.limits.message_size.bytes();
+            replies::ehlo(&self.shared.hostname, size, offers_tls, self.offers_auth())
         } else {
             replies::helo(&self.shared.hostname)
         };
@@ -264,6 +283,94 @@ impl Session {
         self.say(&replies::ready_for_tls());
         self.flush().await?;
         self.encrypt().await
+    }
+
+    /// AUTH is for connections that nobody can listen to.
+    fn offers_auth(&self) -> bool {
+        self.client.encrypted && !self.shared.users.is_empty()
+    }
+
+    /// AUTH with its challenges (RFC 4954, section 4).
+    async fn auth(&mut self, mechanism: Mechanism, initial: Option<String>) -> Result<(), End> {
+        if !self.offers_auth() {
+            let after_tls = self.door.tls == Tls::StartTls && !self.shared.users.is_empty();
+            let reply = if after_tls { replies::auth_needs_tls() } else { replies::not_implemented() };
+            return self.refuse(&reply);
+        }
+        if !self.client.esmtp {
+            return self.refuse(&replies::ehlo_first());
+        }
+        if self.client.user.is_some() || self.passage.is_some() {
+            return self.refuse(&replies::auth_out_of_place());
+        }
+        let credentials = match self.credentials(mechanism, initial).await? {
+            Ok(credentials) => credentials,
+            Err(reply) => return self.refuse(&reply),
+        };
+        let checked = match &credentials {
+            Some(credentials) => self.shared.users.check(credentials).await,
+            None => Checked::Wrong,
+        };
+        let name = credentials.map(|credentials| credentials.name).unwrap_or_default();
+        match checked {
+            Checked::Right => {
+                self.client.user = Some(name);
+                self.say(&replies::auth_accepted());
+                Ok(())
+            }
+            Checked::Busy => self.refuse(&replies::auth_busy()),
+            Checked::Wrong => {
+                // The name may be a password that was typed into the wrong field: only a known one is logged.
+                warn!(client = %self.client.address, user = self.shared.users.known(&name), "wrong name or password");
+                self.auth_failures += 1;
+                if self.auth_failures >= self.shared.limits.auth_failures {
+                    self.say(&replies::too_many_auth_failures());
+                    return Err(End("too many wrong passwords"));
+                }
+                self.refuse(&replies::auth_refused())
+            }
+        }
+    }
+
+    /// What the client answers to the challenges. A reply instead when it cancels or does not speak base64;
+    /// no credentials when what it says is none.
+    async fn credentials(
+        &mut self,
+        mechanism: Mechanism,
+        initial: Option<String>,
+    ) -> Result<Result<Option<Credentials>, Reply>, End> {
+        let challenge = match mechanism {
+            Mechanism::Plain => "",
+            Mechanism::Login => LOGIN_NAME,
+        };
+        let first = match initial {
+            // RFC 4954, section 4: an empty response has to be written somehow.
+            Some(response) if response == "=" => Ok(Vec::new()),
+            Some(response) => auth::decode(&response).ok_or_else(replies::auth_not_base64),
+            None => self.response(challenge).await?,
+        };
+        let first = match first {
+            Ok(first) => first,
+            Err(reply) => return Ok(Err(reply)),
+        };
+        Ok(match mechanism {
+            Mechanism::Plain => Ok(Credentials::plain(&first)),
+            Mechanism::Login => {
+                self.response(LOGIN_PASSWORD).await?.map(|second| Credentials::login(&first, &second))
+            }
+        })
+    }
+
+    /// One challenge and the decoded response to it.
+    async fn response(&mut self, challenge: &str) -> Result<Result<Vec<u8>, Reply>, End> {
+        self.say(&replies::challenge(challenge));
+        let length = self.next_line().await?;
+        let line = String::from_utf8_lossy(&self.input.pending()[..length]).into_owned();
+        self.input.consume(length);
+        Ok(match line.trim_end_matches("\r\n") {
+            "*" => Err(replies::auth_cancelled()),
+            response => auth::decode(response).ok_or_else(replies::auth_not_base64),
+        })
     }
 
     /// The TLS handshake, within its time limit. One that fails ends the session without another word.
