@@ -25,3 +25,5 @@ pub mod detect;
 pub mod config;
 pub mod ledger;
 pub mod smtp;
+
+pub mod password;

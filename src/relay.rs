@@ -18,7 +18,7 @@ use crate::consent::{ConsentError, ConsentStore, Purpose, StoreOptions};
 use crate::control;
 use crate::detect::{DetectError, Detector};
 use crate::gate::{Gate, ModeError, ModeSwitch, Parts};
-use crate::inbound::{Bound, Server};
+use crate::inbound::{BindError, Bound, Server};
 use crate::ledger::{self, Recovery};
 use crate::outbound::{Outbound, OutboundError};
 
@@ -47,14 +47,9 @@ pub enum RelayError {
         /// What the system said.
         source: io::Error,
     },
-    /// A listener's address cannot be had.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// A listener cannot serve.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The purpose in the configuration is none.
     #[error("policy.purpose: {0}")]
     Purpose(#[from] PurposeError),
@@ -108,7 +103,7 @@ impl Relay {
         let (audit, recovery) = open_audit(config)?;
         let consent = Arc::new(open_consent(config)?);
         let mode = Arc::new(ModeSwitch::open(&config.state_dir, &audit, Timestamp::now()).await?);
-        let bound = bind(config)?;
+        let bound = config.listener.iter().map(Bound::bind).collect::<Result<Vec<_>, _>>()?;
         let addresses: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
         let control = control::Server::bind(&config.state_dir)
             .map_err(|source| RelayError::Control { path: config.state_dir.join(control::SOCKET), source })?;
@@ -134,7 +129,7 @@ impl Relay {
             hostname: config.hostname.clone(),
             verdict_header: config.headers.verdict,
         });
-        let inbound = Server::new(gate, config.hostname.clone(), config.limits);
+        let inbound = Server::new(gate, config.hostname.clone(), config.limits, config.user.clone());
         let serving = tokio::spawn(async move { inbound.serve(bound, stopped).await });
         let background = vec![
             tokio::spawn(control.serve(Arc::clone(&mode), audit.clone(), consent)),
@@ -244,13 +239,6 @@ fn ledger_options(config: &Config) -> ledger::Options {
         max_segment_bytes: config.audit.segment_size.bytes() as u64,
         rotate_daily: config.audit.rotate_daily,
     }
-}
-
-fn bind(config: &Config) -> Result<Vec<Bound>, RelayError> {
-    let bind = |listener| {
-        Bound::bind(listener).map_err(|source| RelayError::Listen { address: listener.address, source })
-    };
-    config.listener.iter().map(bind).collect()
 }
 
 async fn keep_time(mode: Arc<ModeSwitch>, audit: AuditLog) {

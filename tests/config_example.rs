@@ -8,7 +8,19 @@ use consentry::config::{self, Config};
 const EXAMPLE: &str = include_str!("../config/consentry.toml");
 
 /// Keys whose commented value is an example, not a default.
-const EXAMPLES: [&str; 6] = ["hostname", "tls_name", "tls_ca", "username", "password_file", "password_env"];
+const EXAMPLES: [&str; 11] = [
+    "[[user]]",
+    "name",
+    "password_hash",
+    "hostname",
+    "tls_certificate",
+    "tls_key",
+    "tls_name",
+    "tls_ca",
+    "username",
+    "password_file",
+    "password_env",
+];
 
 fn parsed(text: &str) -> Config {
     config::parse(text, Path::new("consentry.toml")).unwrap_or_else(|error| panic!("{error}"))

@@ -15,6 +15,7 @@ mod rules;
 mod run;
 mod terminal;
 mod train;
+mod user;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -98,6 +99,9 @@ enum Command {
     /// Read the audit ledger
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make a user for AUTH
+    #[command(subcommand)]
+    User(user::Command),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -153,6 +157,7 @@ pub fn main() -> ExitCode {
             Ok(config) => audit::run(command, &config.state_dir),
             Err(error) => fail(exit::CONFIG, error),
         },
+        Command::User(command) => user::run(&command),
         Command::Config(command) => config::run(&command, &cli.place),
     }
 }

@@ -10,6 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::terminal::Terminal;
 use super::{exit, fail};
 use crate::config::{Config, LogLevel, Tls};
+use crate::inbound::BindError;
 use crate::relay::{Relay, RelayError};
 use crate::sink::Sink;
 
@@ -42,7 +43,11 @@ pub(crate) fn run(args: &Args, mut config: Config) -> ExitCode {
     };
     match runtime.block_on(serve(&config)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (RelayError::NoOutbound | RelayError::Purpose(_))) => fail(exit::CONFIG, error),
+        Err(
+            error @ (RelayError::NoOutbound
+            | RelayError::Purpose(_)
+            | RelayError::Bind(BindError::Certificate { .. })),
+        ) => fail(exit::CONFIG, error),
         Err(error) => fail(exit::UNAVAILABLE, error),
     }
 }

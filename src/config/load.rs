@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, Listener, Outbound, Tls, loopback_networks};
+use super::{Config, Listener, Outbound, Tls};
 
 /// The largest configuration file that is read.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// The longest name of a user, in octets.
+const MAX_NAME: usize = 255;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +68,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
             *file = directory.join(&*file);
         }
     }
+    for listener in &mut config.listener {
+        for file in [&mut listener.tls_certificate, &mut listener.tls_key].into_iter().flatten() {
+            *file = directory.join(&*file);
+        }
+    }
     if config.listener.is_empty() {
-        config
-            .listener
-            .push(Listener { address: ([127, 0, 0, 1], 2525).into(), networks: loopback_networks() });
+        config.listener.push(Listener::new(([127, 0, 0, 1], 2525).into()));
     }
     Ok(config)
 }
@@ -155,6 +161,16 @@ impl Source<'_> {
         for (index, listener) in config.listener.iter().enumerate() {
             self.check_listener(config, index, listener)?;
         }
+        for (index, user) in config.user.iter().enumerate() {
+            if user.name.is_empty() || user.name.len() > MAX_NAME {
+                let what = format!("a name has 1 to {MAX_NAME} octets");
+                return Err(self.invalid("user", index, "name", what));
+            }
+            if config.user[..index].iter().any(|other| other.name == user.name) {
+                let what = format!("{} is listed twice", user.name);
+                return Err(self.invalid("user", index, "name", what));
+            }
+        }
         if config.outbound.len() > 1 {
             let what = "only one outbound server can be given".to_owned();
             return Err(self.invalid("outbound", 1, "address", what));
@@ -175,6 +191,22 @@ impl Source<'_> {
         if config.listener[..index].iter().any(same) {
             let what = format!("{} is listed twice", listener.address);
             return Err(self.invalid("listener", index, "address", what));
+        }
+        if listener.require_auth && (listener.tls == Tls::None || config.user.is_empty()) {
+            let what = "needs tls, because passwords go over TLS only, and at least one [[user]]".to_owned();
+            return Err(self.invalid("listener", index, "require_auth", what));
+        }
+        for (name, given) in
+            [("tls_certificate", listener.tls_certificate.is_some()), ("tls_key", listener.tls_key.is_some())]
+        {
+            if given && listener.tls == Tls::None {
+                let what = "has no meaning with tls = \"none\"; use \"starttls\" or \"implicit\"".to_owned();
+                return Err(self.invalid("listener", index, name, what));
+            }
+            if !given && listener.tls != Tls::None {
+                let what = format!("needs a PEM file to be named by {name}");
+                return Err(self.invalid("listener", index, "tls", what));
+            }
         }
         Ok(())
     }
@@ -295,6 +327,7 @@ fn key_offset(table: &DeTable<'_>, name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::loopback_networks;
 
     const SHORTEST: &str = r#"
 state_dir = "var"
@@ -353,6 +386,22 @@ tls = "none"
             (
                 "[[listener]]\naddress = '127.0.0.1:25'\nnetworks = ['0.0.0.0/0']",
                 "/etc/consentry.toml:3: `listener.networks`: 0.0.0.0/0 is the whole Internet: this would be an open relay",
+            ),
+            (
+                "[[listener]]\naddress = '127.0.0.1:25'\ntls = 'starttls'\ntls_certificate = 'c.pem'",
+                "/etc/consentry.toml:3: `listener.tls`: needs a PEM file to be named by tls_key",
+            ),
+            (
+                "[[listener]]\naddress = '127.0.0.1:25'\nrequire_auth = true",
+                "/etc/consentry.toml:3: `listener.require_auth`: needs tls, because passwords go over TLS only, and at least one [[user]]",
+            ),
+            (
+                "[[user]]\nname = 'billing'\npassword_hash = 's3cret'",
+                "/etc/consentry.toml:3: `user.password_hash`: it is no Argon2 hash; make one with `consentry user hash`",
+            ),
+            (
+                "[[listener]]\naddress = '127.0.0.1:25'\ntls_key = 'k.pem'",
+                "/etc/consentry.toml:3: `listener.tls_key`: has no meaning with tls = \"none\"; use \"starttls\" or \"implicit\"",
             ),
             (
                 "[[outbound]]\naddress = 'mail.example'\ntls = 'none'",

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::password::PasswordHash;
+
 pub use load::{ConfigError, load, parse};
 pub use units::{Size, Span};
 
@@ -34,6 +36,9 @@ pub struct Config {
     pub audit: Audit,
     /// The relay's own log on standard error.
     pub log: Log,
+    /// Who may log in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub user: Vec<User>,
     /// Where mailers connect.
     pub listener: Vec<Listener>,
     /// Where mail goes.
@@ -49,6 +54,28 @@ pub struct Listener {
     /// The networks whose clients may send. Everybody else hears 554 and nothing more.
     #[serde(default = "loopback_networks")]
     pub networks: Vec<IpNet>,
+    /// How connections are encrypted.
+    #[serde(default)]
+    pub tls: Tls,
+    /// A PEM file with the server's certificate and those between it and the authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// A PEM file with the certificate's private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Whether a client must log in before MAIL.
+    #[serde(default)]
+    pub require_auth: bool,
+}
+
+/// Somebody who may log in with AUTH (RFC 4954), on listeners with TLS.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The password's hash, as `consentry user hash` makes it.
+    pub password_hash: PasswordHash,
 }
 
 /// The next hop.
@@ -88,13 +115,15 @@ pub struct Outbound {
     pub timeouts: OutboundTimeouts,
 }
 
-/// How the connection to an outbound server is encrypted. Certificates are verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// How a connection is encrypted. An outbound server's certificate is verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
-    /// Not at all: for a server on the same machine or a private wire.
+    /// Not at all: for peers on the same machine or a private wire.
+    #[default]
     None,
-    /// STARTTLS (RFC 3207) before anything else; a server that does not offer it is not used.
+    /// STARTTLS (RFC 3207): offered to mailers; towards an outbound server before anything else, and one
+    /// that does not offer it is not used.
     StartTls,
     /// TLS from the first byte (RFC 8314), usually port 465.
     Implicit,
@@ -136,12 +165,16 @@ pub struct Limits {
     pub commands: u32,
     /// Refused commands in one session.
     pub errors: u32,
+    /// Failed attempts to log in, in one session.
+    pub auth_failures: u32,
     /// Sessions at once.
     pub sessions: usize,
     /// Sessions at once from one IP address.
     pub sessions_per_client: usize,
     /// Message bytes that all sessions together may hold in memory.
     pub memory: Size,
+    /// How long a client may take for the TLS handshake.
+    pub handshake_time: Span,
     /// How long a client may take for one command line.
     pub command_time: Span,
     /// How long a client may take to send one message.
@@ -277,6 +310,20 @@ pub enum LogLevel {
     Debug,
 }
 
+impl Listener {
+    /// A listener with the defaults for everything else.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            networks: loopback_networks(),
+            tls: Tls::None,
+            tls_certificate: None,
+            tls_key: None,
+            require_auth: false,
+        }
+    }
+}
+
 impl Outbound {
     /// A server with the defaults for everything else.
     pub fn new(address: String, tls: Tls) -> Self {
@@ -319,6 +366,7 @@ impl Default for Config {
             consent: Consent::default(),
             audit: Audit::default(),
             log: Log::default(),
+            user: Vec::new(),
             listener: Vec::new(),
             outbound: Vec::new(),
         }
@@ -335,9 +383,11 @@ impl Default for Limits {
             hops: 50,
             commands: 10_000,
             errors: 20,
+            auth_failures: 3,
             sessions: 1000,
             sessions_per_client: 500,
             memory: Size::mib(512),
+            handshake_time: Span::seconds(30),
             command_time: Span::minutes(5),
             message_time: Span::minutes(10),
             reply_time: Span::minutes(1),

@@ -18,10 +18,15 @@ pub(super) fn received(
     smtputf8: bool,
     now: Timestamp,
 ) -> String {
-    let with = match (smtputf8, client.esmtp) {
-        (true, _) => "UTF8SMTP",
-        (false, true) => "ESMTP",
-        (false, false) => "SMTP",
+    // RFC 3848; RFC 6531, section 4.3.
+    let with = match (smtputf8, client.esmtp, client.encrypted, client.user.is_some()) {
+        (true, _, true, true) => "UTF8SMTPSA",
+        (true, _, true, false) => "UTF8SMTPS",
+        (true, _, false, _) => "UTF8SMTP",
+        (false, true, true, true) => "ESMTPSA",
+        (false, true, true, false) => "ESMTPS",
+        (false, true, false, _) => "ESMTP",
+        (false, false, _, _) => "SMTP",
     };
     // The name is the client's word: what could not stand in a header is left out.
     let helo: String = client
@@ -60,6 +65,8 @@ mod tests {
             address: "127.0.0.1:2000".parse().expect("address"),
             helo: "evil\r\nBcc: <x@y>".to_owned(),
             esmtp: true,
+            encrypted: false,
+            user: None,
         };
         let now: Timestamp = "2026-03-01T10:00:00Z".parse().expect("time");
         let reference = Reference::new(now);

@@ -26,7 +26,7 @@ use crate::config::Policy;
 use crate::consent::{ConsentStore, Purpose};
 use crate::detect::Detector;
 use crate::outbound::{Begun, MailParameters, Outbound, OutboundError};
-use crate::smtp::{Envelope, Reply};
+use crate::smtp::{Envelope, MailDsn, Reply};
 
 /// Who gave the message: what goes into the Received line and the record.
 #[derive(Clone, Debug)]
@@ -37,6 +37,10 @@ pub struct Client {
     pub helo: String,
     /// Whether it said EHLO.
     pub esmtp: bool,
+    /// Whether the connection is encrypted.
+    pub encrypted: bool,
+    /// Who has logged in.
+    pub user: Option<String>,
 }
 
 /// What the gate is built from.
@@ -84,6 +88,7 @@ impl Gate {
             recipients: Vec::new(),
             body: mail.body,
             smtputf8: mail.smtputf8,
+            dsn: MailDsn::default(),
         };
         match self.parts.outbound.begin(mail).await {
             Ok(Begun::Accepted(transaction, reply)) => {
@@ -103,7 +108,8 @@ impl Gate {
         let mut outcome = outcome(reference, OutcomeKind::Deferred, &reply);
         outcome.client = Some(client.address.ip().to_string());
         outcome.from = Some(envelope.reverse_path.as_str().to_owned());
-        outcome.recipients = envelope.recipients.iter().map(ToString::to_string).collect();
+        outcome.recipients =
+            envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
         self.failed_at(&mut outcome, error);
         self.record_outcome(&outcome).await;
         reply

@@ -13,7 +13,7 @@ use crate::audit::{Decision, EvidenceRecord, OutcomeKind, RecipientDecision, Ref
 use crate::consent::Standing;
 use crate::detect::{Evidence, Judgement, Verdict};
 use crate::outbound::{Step, Transaction};
-use crate::smtp::{Address, Envelope, Message, Reply};
+use crate::smtp::{Address, Envelope, Message, Recipient, Reply};
 
 /// The most evidence that a record keeps.
 const MAX_EVIDENCE: usize = 10;
@@ -53,9 +53,9 @@ impl Passage {
     }
 
     /// Offers a recipient to the outbound server; its answer is the mailer's.
-    pub async fn rcpt(&mut self, recipient: Address) -> Reply {
+    pub async fn rcpt(&mut self, recipient: Recipient) -> Reply {
         let Some(transaction) = &mut self.transaction else { return self.failed() };
-        match transaction.rcpt(&recipient).await {
+        match transaction.rcpt(&recipient.address).await {
             Ok(reply) => {
                 if reply.code() == 421 {
                     let answer = replies::passed_on(&reply);
@@ -176,7 +176,7 @@ impl Passage {
             client: self.client.address.ip().to_string(),
             from: self.envelope.reverse_path.as_str().to_owned(),
             recipients: recipients
-                .map(|((address, ruling), consent)| recipient(address, ruling, consent))
+                .map(|((to, ruling), consent)| recipient(&to.address, ruling, consent))
                 .collect(),
             stream: "default".to_owned(),
             declared: parts.policy.declared.as_str().to_owned(),
@@ -259,7 +259,7 @@ impl Passage {
     }
 }
 
-fn examine(parts: &Parts, message: &Message, recipients: &[Address]) -> Findings {
+fn examine(parts: &Parts, message: &Message, recipients: &[Recipient]) -> Findings {
     let judgement = match parts.detector.judge(message.as_bytes()) {
         Ok(judgement) => judgement,
         Err(failure) => return Findings::none(failure.to_string()),
@@ -268,7 +268,8 @@ fn examine(parts: &Parts, message: &Message, recipients: &[Address]) -> Findings
     let Some(Judgement { verdict, .. }) = &findings.judgement else { return findings };
     if policy::needs_consent(verdict.class, parts.policy.declared) {
         let now = Timestamp::now();
-        let standing = |recipient| parts.consent.standing(recipient, &parts.purpose, now);
+        let standing =
+            |recipient: &Recipient| parts.consent.standing(&recipient.address, &parts.purpose, now);
         match recipients.iter().map(standing).collect() {
             Ok(standings) => findings.standings = Some(standings),
             Err(failure) => findings.error = Some(failure.to_string()),

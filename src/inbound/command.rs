@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use smtp_proto::{
-    Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_BODY_BINARYMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request,
+    AUTH_LOGIN, AUTH_PLAIN, Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_BODY_BINARYMIME, MAIL_SMTPUTF8,
+    MailFrom, RcptTo, Request,
 };
 
+use super::auth::Mechanism;
 use super::replies;
 use crate::smtp::{Address, Body, Reply, ReversePath};
 
@@ -17,11 +19,15 @@ pub(super) enum Command {
     /// HELO with the client's name.
     Helo(String),
     /// MAIL.
-    Mail { reverse_path: ReversePath, size: usize, body: Body, smtputf8: bool },
+    Mail { reverse_path: ReversePath, size: usize, body: Body, smtputf8: bool, auth: bool },
     /// RCPT.
     Rcpt(Address),
     /// DATA.
     Data,
+    /// AUTH (RFC 4954), perhaps with the first response.
+    Auth { mechanism: Mechanism, initial: Option<String> },
+    /// STARTTLS (RFC 3207).
+    StartTls,
     /// RSET.
     Rset,
     /// NOOP.
@@ -57,6 +63,16 @@ pub(super) fn parse(line: &[u8], hostname: &str) -> Result<Command, Reply> {
         Request::Mail { from } => mail(&from, text),
         Request::Rcpt { to } => rcpt(&to, text, hostname),
         Request::Data => Ok(Command::Data),
+        Request::Auth { mechanism, initial_response } => {
+            let mechanism = match mechanism {
+                AUTH_PLAIN => Mechanism::Plain,
+                AUTH_LOGIN => Mechanism::Login,
+                _ => return Err(replies::mechanism_not_offered()),
+            };
+            let initial = (!initial_response.is_empty()).then(|| initial_response.into_owned());
+            Ok(Command::Auth { mechanism, initial })
+        }
+        Request::StartTls => Ok(Command::StartTls),
         Request::Rset => Ok(Command::Rset),
         Request::Noop { .. } => Ok(Command::Noop),
         Request::Vrfy { .. } => Ok(Command::Vrfy),
@@ -64,12 +80,10 @@ pub(super) fn parse(line: &[u8], hostname: &str) -> Result<Command, Reply> {
         Request::Quit => Ok(Command::Quit),
         Request::Lhlo { .. }
         | Request::Bdat { .. }
-        | Request::Auth { .. }
         | Request::Expn { .. }
         | Request::Etrn { .. }
         | Request::Atrn { .. }
-        | Request::Burl { .. }
-        | Request::StartTls => Err(replies::not_implemented()),
+        | Request::Burl { .. } => Err(replies::not_implemented()),
     }
 }
 
@@ -83,7 +97,6 @@ fn mail(from: &MailFrom<Cow<'_, str>>, text: &[u8]) -> Result<Command, Reply> {
         || from.env_id.is_some()
         || from.solicit.is_some()
         || from.mtrk.is_some()
-        || from.auth.is_some()
         || from.hold_for != 0
         || from.hold_until != 0
         || from.mt_priority != 0;
@@ -103,7 +116,7 @@ fn mail(from: &MailFrom<Cow<'_, str>>, text: &[u8]) -> Result<Command, Reply> {
         None => return Err(replies::syntax("MAIL FROM:<reverse-path> [parameters]")),
     };
     let body = if from.flags & MAIL_BODY_8BITMIME != 0 { Body::EightBitMime } else { Body::SevenBit };
-    Ok(Command::Mail { reverse_path, size: from.size, body, smtputf8 })
+    Ok(Command::Mail { reverse_path, size: from.size, body, smtputf8, auth: from.auth.is_some() })
 }
 
 fn rcpt(to: &RcptTo<Cow<'_, str>>, text: &[u8], hostname: &str) -> Result<Command, Reply> {
@@ -164,7 +177,7 @@ mod tests {
         } else {
             ReversePath::Mailbox(Address::parse(path).expect(path))
         };
-        Command::Mail { reverse_path, size: 0, body: Body::SevenBit, smtputf8: false }
+        Command::Mail { reverse_path, size: 0, body: Body::SevenBit, smtputf8: false, auth: false }
     }
 
     #[test]
@@ -182,6 +195,13 @@ mod tests {
                 Command::Rcpt(Address::parse("postmaster@relay.example").expect("address")),
             ),
             ("data", Command::Data),
+            ("starttls", Command::StartTls),
+            ("auth login", Command::Auth { mechanism: Mechanism::Login, initial: None }),
+            ("AUTH PLAIN =", Command::Auth { mechanism: Mechanism::Plain, initial: Some("=".into()) }),
+            (
+                "AUTH plain AGFuYQBwdw==",
+                Command::Auth { mechanism: Mechanism::Plain, initial: Some("AGFuYQBwdw==".into()) },
+            ),
             ("RSET", Command::Rset),
             ("noop anything", Command::Noop),
             ("VRFY someone", Command::Vrfy),
@@ -201,8 +221,9 @@ mod tests {
             size: 1000,
             body: Body::EightBitMime,
             smtputf8: true,
+            auth: true,
         };
-        assert_eq!(parsed("MAIL FROM:<é@b.example> SIZE=1000 BODY=8BITMIME SMTPUTF8"), Ok(expected));
+        assert_eq!(parsed("MAIL FROM:<é@b.example> SIZE=1000 BODY=8BITMIME SMTPUTF8 AUTH=<>"), Ok(expected));
     }
 
     #[test]
@@ -211,7 +232,8 @@ mod tests {
             ("", 500),
             ("FROB", 500),
             ("EXPN list", 502),
-            ("STARTTLS", 502),
+            ("AUTH CRAM-MD5", 504),
+            ("AUTH", 501),
             ("BDAT 5", 502),
             ("MAIL FROM:a@b.example", 501),
             ("MAIL FROM:<a b@c.example>", 501),

@@ -1,6 +1,7 @@
 //! The mailer's side: listeners, the limits on what a client may do, and the SMTP dialogue with each.
 //! What becomes of a message is the gate's business.
 
+mod auth;
 mod budget;
 mod command;
 mod data;
@@ -9,5 +10,8 @@ mod replies;
 mod server;
 mod session;
 mod shared;
+mod stream;
+mod tls;
 
-pub use server::{Bound, Server};
+pub use server::{BindError, Bound, Server};
+pub use tls::CertificateError;

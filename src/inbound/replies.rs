@@ -13,8 +13,8 @@ pub(super) fn greeting(hostname: &str) -> Reply {
     Reply::plain(220, vec![format!("{hostname} ESMTP consentry")])
 }
 
-pub(super) fn ehlo(hostname: &str, message_size: usize) -> Reply {
-    let lines = [
+pub(super) fn ehlo(hostname: &str, message_size: usize, offers_tls: bool, offers_auth: bool) -> Reply {
+    let mut lines = vec![
         hostname.to_owned(),
         "PIPELINING".to_owned(),
         format!("SIZE {message_size}"),
@@ -22,7 +22,13 @@ pub(super) fn ehlo(hostname: &str, message_size: usize) -> Reply {
         "SMTPUTF8".to_owned(),
         "ENHANCEDSTATUSCODES".to_owned(),
     ];
-    Reply::plain(250, lines.into())
+    if offers_auth {
+        lines.push("AUTH PLAIN LOGIN".to_owned());
+    }
+    if offers_tls {
+        lines.push("STARTTLS".to_owned());
+    }
+    Reply::plain(250, lines)
 }
 
 pub(super) fn helo(hostname: &str) -> Reply {
@@ -42,7 +48,7 @@ pub(super) fn vrfy() -> Reply {
 }
 
 pub(super) fn help() -> Reply {
-    reply(214, (2, 0, 0), "commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
+    reply(214, (2, 0, 0), "commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
 }
 
 pub(super) fn bye() -> Reply {
@@ -140,6 +146,63 @@ pub(super) fn needs_smtputf8() -> Reply {
 
 pub(super) fn hello_first() -> Reply {
     reply(503, (5, 5, 1), "say EHLO or HELO first")
+}
+
+pub(super) fn ehlo_first() -> Reply {
+    reply(503, (5, 5, 1), "say EHLO first")
+}
+
+pub(super) fn already_encrypted() -> Reply {
+    reply(503, (5, 5, 1), "the connection is encrypted already")
+}
+
+pub(super) fn ready_for_tls() -> Reply {
+    reply(220, (2, 0, 0), "ready to start TLS")
+}
+
+pub(super) fn mechanism_not_offered() -> Reply {
+    reply(504, (5, 5, 4), "that mechanism is not offered here")
+}
+
+pub(super) fn auth_needs_tls() -> Reply {
+    reply(538, (5, 7, 11), "passwords go over TLS only: say STARTTLS first")
+}
+
+pub(super) fn auth_first() -> Reply {
+    reply(530, (5, 7, 0), "log in with AUTH first")
+}
+
+pub(super) fn auth_out_of_place() -> Reply {
+    reply(503, (5, 5, 1), "AUTH comes once, and not within a transaction")
+}
+
+/// A challenge (RFC 4954, section 4), already encoded.
+pub(super) fn challenge(encoded: &str) -> Reply {
+    Reply::plain(334, vec![encoded.to_owned()])
+}
+
+pub(super) fn auth_cancelled() -> Reply {
+    reply(501, (5, 7, 0), "cancelled")
+}
+
+pub(super) fn auth_not_base64() -> Reply {
+    reply(501, (5, 5, 2), "a response is base64")
+}
+
+pub(super) fn auth_accepted() -> Reply {
+    reply(235, (2, 7, 0), "welcome")
+}
+
+pub(super) fn auth_refused() -> Reply {
+    reply(535, (5, 7, 8), "name or password is wrong")
+}
+
+pub(super) fn auth_busy() -> Reply {
+    reply(454, (4, 7, 0), "the password cannot be checked now, try again later")
+}
+
+pub(super) fn too_many_auth_failures() -> Reply {
+    reply(421, (4, 7, 0), "too many wrong passwords, closing")
 }
 
 pub(super) fn mail_first() -> Reply {

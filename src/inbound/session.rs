@@ -1,8 +1,9 @@
 //! The SMTP dialogue with one client (RFC 5321, section 4): which command may come when, what it costs
 //! of the session's limits, and the reply. Replies to pipelined commands are written together
-//! (RFC 2920).
+//! (RFC 2920). Implicit TLS (RFC 8314) comes before the greeting, STARTTLS (RFC 3207) when it is asked for.
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +11,29 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{info, warn};
 
+use super::auth::{self, Checked, Credentials, Mechanism};
 use super::command::{self, Command};
 use super::data::{DataReader, Progress, Received};
 use super::input::{Input, LineError};
 use super::replies;
+use super::server::Door;
 use super::shared::Shared;
+use super::stream::Stream;
+use crate::config::Tls;
 use crate::gate::{Client, Passage};
 use crate::outbound::MailParameters;
 use crate::smtp::Reply;
 
 /// The first byte of a TLS record that opens a handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
+
+/// The challenges of AUTH LOGIN, as all mailers know them: `Username:` and `Password:`.
+const LOGIN_NAME: &str = "VXNlcm5hbWU6";
+const LOGIN_PASSWORD: &str = "UGFzc3dvcmQ6";
 
 /// How long the client may take to read the last reply.
 const LINGER: Duration = Duration::from_secs(2);
@@ -33,6 +44,10 @@ const LINGER_BYTES: u64 = 64 * 1024;
 /// How a session went, for the one line that is logged of it.
 pub(super) struct Summary {
     pub(super) helo: String,
+    /// The version of TLS, or `none`.
+    pub(super) tls: &'static str,
+    /// Who has logged in; empty if nobody has.
+    pub(super) user: String,
     pub(super) messages: u32,
     pub(super) commands: u32,
     pub(super) errors: u32,
@@ -44,7 +59,8 @@ struct End(&'static str);
 
 pub(super) struct Session {
     shared: Arc<Shared>,
-    stream: TcpStream,
+    door: Arc<Door>,
+    stream: Stream,
     stop: watch::Receiver<bool>,
     input: Input,
     output: Vec<u8>,
@@ -54,11 +70,13 @@ pub(super) struct Session {
     messages: u32,
     commands: u32,
     errors: u32,
+    auth_failures: u32,
 }
 
 impl Session {
     pub(super) fn new(
         shared: Arc<Shared>,
+        door: Arc<Door>,
         stream: TcpStream,
         address: SocketAddr,
         stop: watch::Receiver<bool>,
@@ -66,26 +84,30 @@ impl Session {
         let input = Input::new(shared.limits.command_line);
         Self {
             shared,
-            stream,
+            door,
+            stream: Stream::Plain(stream),
             stop,
             input,
             output: Vec::new(),
-            client: Client { address, helo: String::new(), esmtp: false },
+            client: Client { address, helo: String::new(), esmtp: false, encrypted: false, user: None },
             greeted: false,
             passage: None,
             messages: 0,
             commands: 0,
             errors: 0,
+            auth_failures: 0,
         }
     }
 
     /// Talks until one of the two has had enough.
     pub(super) async fn run(mut self) -> Summary {
-        self.say(&replies::greeting(&self.shared.hostname));
-        let End(end) = loop {
-            if let Err(end) = self.step().await {
-                break end;
-            }
+        let End(end) = match self.begin().await {
+            Err(end) => end,
+            Ok(()) => loop {
+                if let Err(end) = self.step().await {
+                    break end;
+                }
+            },
         };
         // The client may be gone; whatever matters is in the ledger already.
         let _ = self.flush().await;
@@ -94,12 +116,23 @@ impl Session {
         }
         self.close().await;
         Summary {
+            tls: self.stream.tls_version(),
+            user: self.client.user.unwrap_or_default(),
             helo: self.client.helo,
             messages: self.messages,
             commands: self.commands,
             errors: self.errors,
             end,
         }
+    }
+
+    /// The handshake, where it comes first, and the greeting.
+    async fn begin(&mut self) -> Result<(), End> {
+        if self.door.tls == Tls::Implicit {
+            self.encrypt().await?;
+        }
+        self.say(&replies::greeting(&self.shared.hostname));
+        Ok(())
     }
 
     /// Reads one command and answers it.
@@ -165,8 +198,15 @@ impl Session {
             Command::Ehlo(name) => self.hello(name, true),
             Command::Helo(name) => self.hello(name, false),
             Command::Mail { .. } if !self.greeted => self.refuse(&replies::hello_first())?,
+            Command::Mail { .. } if self.door.require_auth && self.client.user.is_none() => {
+                self.refuse(&replies::auth_first())?;
+            }
+            Command::Mail { auth: true, .. } if !self.offers_auth() => {
+                self.refuse(&replies::parameter_not_offered("AUTH"))?;
+            }
             Command::Mail { .. } if self.passage.is_some() => self.refuse(&replies::nested_mail())?,
-            Command::Mail { reverse_path, size, body, smtputf8 } => {
+            // Whom the client names in AUTH= is not believed (RFC 4954, section 5); there is nobody to pass it on to.
+            Command::Mail { reverse_path, size, body, smtputf8, auth: _ } => {
                 if size > self.shared.limits.message_size.bytes() {
                     return self.refuse(&replies::message_too_large(self.shared.limits.message_size.bytes()));
                 }
@@ -183,10 +223,12 @@ impl Session {
                 if recipient.needs_smtputf8() && !passage.is_smtputf8() {
                     return self.refuse(&replies::needs_smtputf8());
                 }
-                let reply = passage.rcpt(recipient).await;
+                let reply = passage.rcpt(recipient.into()).await;
                 self.say(&reply);
             }
             Command::Data => return self.data().await,
+            Command::Auth { mechanism, initial } => return self.auth(mechanism, initial).await,
+            Command::StartTls => return self.start_tls().await,
             Command::Rset => {
                 self.reset();
                 self.say(&replies::reset());
@@ -212,11 +254,147 @@ impl Session {
         self.client.helo = name;
         self.client.esmtp = esmtp;
         let reply = if esmtp {
-            replies::ehlo(&self.shared.hostname, self.shared.limits.message_size.bytes())
+            let offers_tls = self.door.tls == Tls::StartTls && !self.client.encrypted;
+            let size = self.shared.limits.message_size.bytes();
+            replies::ehlo(&self.shared.hostname, size, offers_tls, self.offers_auth())
         } else {
             replies::helo(&self.shared.hostname)
         };
         self.say(&reply);
+    }
+
+    /// STARTTLS: afterwards nothing of what was said before counts (RFC 3207, section 4.2), least of all
+    /// what somebody on the way may have put behind the command (CVE-2011-0411).
+    async fn start_tls(&mut self) -> Result<(), End> {
+        if self.client.encrypted {
+            return self.refuse(&replies::already_encrypted());
+        }
+        if self.door.tls != Tls::StartTls {
+            return self.refuse(&replies::not_implemented());
+        }
+        if !self.client.esmtp {
+            return self.refuse(&replies::ehlo_first());
+        }
+        self.reset();
+        self.greeted = false;
+        self.client.helo.clear();
+        self.client.esmtp = false;
+        self.input.consume(self.input.pending().len());
+        self.say(&replies::ready_for_tls());
+        self.flush().await?;
+        self.encrypt().await
+    }
+
+    /// AUTH is for connections that nobody can listen to.
+    fn offers_auth(&self) -> bool {
+        self.client.encrypted && !self.shared.users.is_empty()
+    }
+
+    /// AUTH with its challenges (RFC 4954, section 4).
+    async fn auth(&mut self, mechanism: Mechanism, initial: Option<String>) -> Result<(), End> {
+        if !self.offers_auth() {
+            let after_tls = self.door.tls == Tls::StartTls && !self.shared.users.is_empty();
+            let reply = if after_tls { replies::auth_needs_tls() } else { replies::not_implemented() };
+            return self.refuse(&reply);
+        }
+        if !self.client.esmtp {
+            return self.refuse(&replies::ehlo_first());
+        }
+        if self.client.user.is_some() || self.passage.is_some() {
+            return self.refuse(&replies::auth_out_of_place());
+        }
+        let credentials = match self.credentials(mechanism, initial).await? {
+            Ok(credentials) => credentials,
+            Err(reply) => return self.refuse(&reply),
+        };
+        let checked = match &credentials {
+            Some(credentials) => self.shared.users.check(credentials).await,
+            None => Checked::Wrong,
+        };
+        let name = credentials.map(|credentials| credentials.name).unwrap_or_default();
+        match checked {
+            Checked::Right => {
+                self.client.user = Some(name);
+                self.say(&replies::auth_accepted());
+                Ok(())
+            }
+            Checked::Busy => self.refuse(&replies::auth_busy()),
+            Checked::Wrong => {
+                // The name may be a password that was typed into the wrong field: only a known one is logged.
+                warn!(client = %self.client.address, user = self.shared.users.known(&name), "wrong name or password");
+                self.auth_failures += 1;
+                if self.auth_failures >= self.shared.limits.auth_failures {
+                    self.say(&replies::too_many_auth_failures());
+                    return Err(End("too many wrong passwords"));
+                }
+                self.refuse(&replies::auth_refused())
+            }
+        }
+    }
+
+    /// What the client answers to the challenges. A reply instead when it cancels or does not speak base64;
+    /// no credentials when what it says is none.
+    async fn credentials(
+        &mut self,
+        mechanism: Mechanism,
+        initial: Option<String>,
+    ) -> Result<Result<Option<Credentials>, Reply>, End> {
+        let challenge = match mechanism {
+            Mechanism::Plain => "",
+            Mechanism::Login => LOGIN_NAME,
+        };
+        let first = match initial {
+            // RFC 4954, section 4: an empty response has to be written somehow.
+            Some(response) if response == "=" => Ok(Vec::new()),
+            Some(response) => auth::decode(&response).ok_or_else(replies::auth_not_base64),
+            None => self.response(challenge).await?,
+        };
+        let first = match first {
+            Ok(first) => first,
+            Err(reply) => return Ok(Err(reply)),
+        };
+        Ok(match mechanism {
+            Mechanism::Plain => Ok(Credentials::plain(&first)),
+            Mechanism::Login => {
+                self.response(LOGIN_PASSWORD).await?.map(|second| Credentials::login(&first, &second))
+            }
+        })
+    }
+
+    /// One challenge and the decoded response to it.
+    async fn response(&mut self, challenge: &str) -> Result<Result<Vec<u8>, Reply>, End> {
+        self.say(&replies::challenge(challenge));
+        let length = self.next_line().await?;
+        let line = String::from_utf8_lossy(&self.input.pending()[..length]).into_owned();
+        self.input.consume(length);
+        Ok(match line.trim_end_matches("\r\n") {
+            "*" => Err(replies::auth_cancelled()),
+            response => auth::decode(response).ok_or_else(replies::auth_not_base64),
+        })
+    }
+
+    /// The TLS handshake, within its time limit. One that fails ends the session without another word.
+    async fn encrypt(&mut self) -> Result<(), End> {
+        let Some(certificate) = self.door.certificate.clone() else { return Err(End("no certificate")) };
+        // The files are looked at, and may be read.
+        let Ok(acceptor) = spawn_blocking(move || certificate.acceptor()).await else {
+            return Err(End("the certificate could not be read"));
+        };
+        let Stream::Plain(stream) = mem::replace(&mut self.stream, Stream::Gone) else {
+            return Err(End("TLS within TLS"));
+        };
+        match timeout(self.shared.limits.handshake_time.duration(), acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                self.stream = Stream::Encrypted(Box::new(stream));
+                self.client.encrypted = true;
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                info!(client = %self.client.address, %error, "TLS handshake failed");
+                Err(End("TLS handshake failed"))
+            }
+            Err(_) => Err(End("TLS handshake too slow")),
+        }
     }
 
     /// DATA, the message, and the reply after the dot.
@@ -318,7 +496,11 @@ impl Session {
             return Ok(());
         }
         let limit: Duration = self.shared.limits.reply_time.duration();
-        let written: io::Result<()> = match timeout(limit, self.stream.write_all(&self.output)).await {
+        let write = async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        };
+        let written: io::Result<()> = match timeout(limit, write).await {
             Ok(written) => written,
             Err(_) => return Err(End("the client does not read")),
         };

@@ -9,6 +9,7 @@ pub mod consent;
 pub mod mailer;
 pub mod outbound;
 pub mod relay;
+pub mod tls;
 pub mod transcript;
 
 use std::time::{Duration, Instant};
