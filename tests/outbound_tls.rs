@@ -28,6 +28,8 @@ struct Server {
 enum Kind {
     StartTls,
     StartTlsNotOffered,
+    /// Plaintext behind the answer to STARTTLS that would pass for the answer to the EHLO after it.
+    StartTlsInjected,
     Implicit,
 }
 
@@ -68,7 +70,7 @@ async fn session(
             .await
             .map(|_| ());
     }
-    let offer = if kind == Kind::StartTls { "STARTTLS" } else { "HELP" };
+    let offer = if kind == Kind::StartTlsNotOffered { "HELP" } else { "STARTTLS" };
     let mut plain = BufReader::new(stream);
     plain.write_all(b"220 outbound.example ESMTP\r\n").await?;
     loop {
@@ -80,7 +82,9 @@ async fn session(
         if line.starts_with("EHLO") {
             plain.write_all(format!("250-outbound.example\r\n250 {offer}\r\n").as_bytes()).await?;
         } else if line.starts_with("STARTTLS") {
-            plain.write_all(b"220 go\r\n").await?;
+            let injected: &[u8] =
+                if kind == Kind::StartTlsInjected { b"250-evil\r\n250 AUTH PLAIN\r\n" } else { b"" };
+            plain.write_all(&[b"220 go\r\n", injected].concat()).await?;
             let stream = acceptor.accept(plain.into_inner()).await?;
             return dialogue(BufReader::new(stream), false, "tls", heard).await;
         } else {
@@ -174,6 +178,14 @@ async fn a_server_without_starttls_is_not_used() {
     assert_eq!(step(send(&settings(&server, Tls::StartTls)).await), Some(Step::Tls));
     let heard = server.heard.lock().expect("lock");
     assert!(!heard.iter().any(|line| line.contains("MAIL")), "{heard:?}");
+}
+
+#[tokio::test]
+async fn plaintext_behind_the_answer_to_starttls_ends_the_connection() {
+    let server = server(Kind::StartTlsInjected, "outbound.example").await;
+    assert_eq!(step(send(&settings(&server, Tls::StartTls)).await), Some(Step::Tls));
+    let heard = server.heard.lock().expect("lock");
+    assert_eq!(heard[..], ["plain EHLO relay.example", "plain STARTTLS"]);
 }
 
 #[tokio::test]

@@ -69,6 +69,13 @@ pub enum Cause {
     /// The server said something that is no SMTP reply, or not one to this step.
     #[error("the answer is no valid SMTP reply")]
     Garbled,
+    /// The answer is longer than a reply may be (RFC 5321, section 4.5.3.1.5).
+    #[error("the answer is too long")]
+    TooLong,
+    /// The server sent something that nothing had asked for: whose answer it is cannot be known, and behind
+    /// STARTTLS it would be plaintext that passes for encrypted (RFC 3207, section 6).
+    #[error("the server sent a reply that nothing had asked for")]
+    Unasked,
     /// The network failed.
     #[error("{0}")]
     Network(String),
