@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use consentry::config::{self, Span, Tls};
+use consentry::config::{self, OutboundChoice, Span, Tls};
 use consentry::outbound::{Begun, MailParameters, Outbound, OutboundError, Step};
 use consentry::smtp::{Address, Body, ReversePath};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -142,10 +142,11 @@ fn settings(server: &Server, tls: Tls) -> config::Outbound {
 }
 
 async fn send(settings: &config::Outbound) -> Result<String, OutboundError> {
-    let outbound = Outbound::new(settings, "relay.example")?;
+    let outbound = Outbound::new(std::slice::from_ref(settings), OutboundChoice::Ordered, "relay.example")?;
     let reverse_path = ReversePath::Mailbox(Address::parse("a@b.example").expect("address"));
     let mail = MailParameters { reverse_path: &reverse_path, size: 0, body: Body::SevenBit, smtputf8: false };
-    let Begun::Accepted(mut transaction, _) = outbound.begin(&mail).await? else {
+    let Begun::Accepted(mut transaction, _) = outbound.begin(&mail).await.map_err(|failure| failure.error)?
+    else {
         panic!("MAIL was refused")
     };
     transaction.rcpt(&Address::parse("c@d.example").expect("address")).await?;

@@ -155,10 +155,6 @@ impl Source<'_> {
         for (index, listener) in config.listener.iter().enumerate() {
             self.check_listener(config, index, listener)?;
         }
-        if config.outbound.len() > 1 {
-            let what = "only one outbound server can be given".to_owned();
-            return Err(self.invalid("outbound", 1, "address", what));
-        }
         config
             .outbound
             .iter()
@@ -194,6 +190,9 @@ impl Source<'_> {
                 "address",
                 format!("{} is one of consentry's own listeners: mail would go in circles", server.address),
             );
+        }
+        if config.outbound[..index].iter().any(|other| other.address == server.address) {
+            return invalid("address", format!("{} is listed twice", server.address));
         }
         if server.tls == Tls::None {
             let needs_tls = [

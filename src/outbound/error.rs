@@ -79,6 +79,9 @@ pub enum Cause {
     /// The network failed.
     #[error("{0}")]
     Network(String),
+    /// There is no server at all.
+    #[error("no outbound server is configured")]
+    NoServer,
     /// The server lacks an extension that this message needs.
     #[error("the server does not offer {0}")]
     Unsupported(&'static str),
@@ -124,9 +127,14 @@ impl OutboundError {
             _ => None,
         }
     }
+}
 
-    /// True when another connection would not help.
-    pub(super) fn is_unsupported(&self) -> bool {
-        self.unsupported().is_some()
-    }
+/// A failure and whose it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failure {
+    /// The server's address as configured.
+    pub server: String,
+    /// What failed.
+    pub error: OutboundError,
 }
