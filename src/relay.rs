@@ -95,9 +95,11 @@ impl Relay {
     /// # Errors
     /// The first part that cannot be had; nothing runs then.
     pub async fn start(config: &Config) -> Result<Self, RelayError> {
-        let server = config.outbound.first().ok_or(RelayError::NoOutbound)?;
+        if config.outbound.is_empty() {
+            return Err(RelayError::NoOutbound);
+        }
         let purpose = Purpose::parse(&config.policy.purpose)?;
-        let outbound = Outbound::new(server, &config.hostname)?;
+        let outbound = Outbound::new(&config.outbound, config.outbound_choice, &config.hostname)?;
         let detector = Detector::new()?;
         make_state_directory(&config.state_dir)?;
         let (audit, recovery) = open_audit(config)?;
@@ -146,7 +148,7 @@ impl Relay {
             audit,
         };
         relay.write_listen_file()?;
-        info!(mode = %mode.mode(now), outbound = relay.outbound.address(), listening = ?relay.addresses, "ready");
+        info!(mode = %mode.mode(now), outbound = relay.outbound.addresses().join(" "), listening = ?relay.addresses, "ready");
         Ok(relay)
     }
 

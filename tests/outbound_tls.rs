@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use consentry::config::{self, Span, Tls};
+use consentry::config::{self, OutboundChoice, Span, Tls};
 use consentry::outbound::{Begun, MailParameters, Outbound, OutboundError, Step};
 use consentry::smtp::{Address, Body, ReversePath};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -28,6 +28,8 @@ struct Server {
 enum Kind {
     StartTls,
     StartTlsNotOffered,
+    /// Plaintext behind the answer to STARTTLS that would pass for the answer to the EHLO after it.
+    StartTlsInjected,
     Implicit,
 }
 
@@ -68,7 +70,7 @@ async fn session(
             .await
             .map(|_| ());
     }
-    let offer = if kind == Kind::StartTls { "STARTTLS" } else { "HELP" };
+    let offer = if kind == Kind::StartTlsNotOffered { "HELP" } else { "STARTTLS" };
     let mut plain = BufReader::new(stream);
     plain.write_all(b"220 outbound.example ESMTP\r\n").await?;
     loop {
@@ -80,7 +82,9 @@ async fn session(
         if line.starts_with("EHLO") {
             plain.write_all(format!("250-outbound.example\r\n250 {offer}\r\n").as_bytes()).await?;
         } else if line.starts_with("STARTTLS") {
-            plain.write_all(b"220 go\r\n").await?;
+            let injected: &[u8] =
+                if kind == Kind::StartTlsInjected { b"250-evil\r\n250 AUTH PLAIN\r\n" } else { b"" };
+            plain.write_all(&[b"220 go\r\n", injected].concat()).await?;
             let stream = acceptor.accept(plain.into_inner()).await?;
             return dialogue(BufReader::new(stream), false, "tls", heard).await;
         } else {
@@ -138,10 +142,11 @@ fn settings(server: &Server, tls: Tls) -> config::Outbound {
 }
 
 async fn send(settings: &config::Outbound) -> Result<String, OutboundError> {
-    let outbound = Outbound::new(settings, "relay.example")?;
+    let outbound = Outbound::new(std::slice::from_ref(settings), OutboundChoice::Ordered, "relay.example")?;
     let reverse_path = ReversePath::Mailbox(Address::parse("a@b.example").expect("address"));
     let mail = MailParameters { reverse_path: &reverse_path, size: 0, body: Body::SevenBit, smtputf8: false };
-    let Begun::Accepted(mut transaction, _) = outbound.begin(&mail).await? else {
+    let Begun::Accepted(mut transaction, _) = outbound.begin(&mail).await.map_err(|failure| failure.error)?
+    else {
         panic!("MAIL was refused")
     };
     transaction.rcpt(&Address::parse("c@d.example").expect("address")).await?;
@@ -174,6 +179,14 @@ async fn a_server_without_starttls_is_not_used() {
     assert_eq!(step(send(&settings(&server, Tls::StartTls)).await), Some(Step::Tls));
     let heard = server.heard.lock().expect("lock");
     assert!(!heard.iter().any(|line| line.contains("MAIL")), "{heard:?}");
+}
+
+#[tokio::test]
+async fn plaintext_behind_the_answer_to_starttls_ends_the_connection() {
+    let server = server(Kind::StartTlsInjected, "outbound.example").await;
+    assert_eq!(step(send(&settings(&server, Tls::StartTls)).await), Some(Step::Tls));
+    let heard = server.heard.lock().expect("lock");
+    assert_eq!(heard[..], ["plain EHLO relay.example", "plain STARTTLS"]);
 }
 
 #[tokio::test]

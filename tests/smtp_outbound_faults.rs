@@ -1,12 +1,12 @@
-//! An outbound server that is absent, slow, garbled, lying or gone: the mailer hears a 4xx that names
-//! the step, the ledger holds one decision and one outcome, nothing is lost, and the session goes on.
+//! An outbound server that is absent, slow or gone between messages, and connections that are used again.
+//! What goes wrong at each single step is in `smtp_fault_table.rs`.
 
 mod support;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use support::{Behaviour, Mailer, OutboundServer, Relay, Setup, Step, demo_message, wait_for};
+use support::{Behaviour, Mailer, OutboundServer, Relay, Setup, Step, demo_message};
 
 const FROM: &str = "billing@harbourcard.example";
 const TO: &str = "daniel@price.example";
@@ -32,101 +32,6 @@ fn first_refusal(mailer: &mut Mailer, message: &[u8]) -> Option<(&'static str, s
     }
     let reply = mailer.message(message);
     (reply.code >= 400).then_some(("dot", reply))
-}
-
-/// What every fault must come to.
-#[track_caller]
-fn check(step: Step, behaviour: Behaviour, names: &str) {
-    let outbound = OutboundServer::with(step, behaviour.clone());
-    let relay = relay(&outbound);
-    let message = demo_message("03-statement-ready");
-    let mut mailer = Mailer::ready(relay.address());
-
-    let (heard_at, reply) = first_refusal(&mut mailer, &message).unwrap_or_else(|| {
-        panic!("{step:?} {behaviour:?}: accepted, and the outbound server holds {:?}", outbound.held())
-    });
-    assert!((400..500).contains(&reply.code), "{step:?} {behaviour:?}: {reply:?}");
-    let text = reply.text().to_lowercase();
-    assert!(
-        names.split('|').any(|name| text.contains(name)),
-        "{step:?} {behaviour:?}: {text:?} does not name {names:?}"
-    );
-    assert_eq!(outbound.held(), []);
-
-    // Before the message there is nothing to decide upon; what failed is told all the same, unless the
-    // server itself refused: that was its answer and no fault.
-    let refused = matches!(&behaviour, Behaviour::Reply(_)) && matches!(step, Step::Mail | Step::Rcpt);
-    if !refused {
-        let outcome = relay.audited("outcome", 1).swap_remove(0);
-        assert_eq!(relay.audited("outcome", 1).len(), 1);
-        assert_ne!(outcome["result"], "forwarded", "{outcome:#}");
-        assert_eq!(outcome["reply"], reply.text(), "the ledger holds what the mailer heard");
-        assert!(outcome["step"].is_string() || outcome["outbound_reply"].is_string(), "{outcome:#}");
-        let decisions =
-            relay.audit().into_iter().filter(|event| event["event"] == "decision").collect::<Vec<_>>();
-        assert_eq!(decisions.len(), usize::from(heard_at == "dot"), "{decisions:#?}");
-        if let Some(decision) = decisions.first() {
-            assert_eq!(decision["ref"], outcome["ref"]);
-        }
-    }
-
-    // The server is well again, and so is the session.
-    outbound.behave();
-    mailer.say("RSET").expect("250 ...");
-    mailer.send(FROM, &[TO], &message).expect("250 ...kept as outbound-1...");
-    assert_eq!(outbound.held().len(), 1);
-    wait_for("the outcome", || {
-        relay
-            .audit()
-            .iter()
-            .any(|event| event["event"] == "outcome" && event["result"] == "forwarded")
-            .then_some(())
-    });
-    assert!(!relay.log().contains("panicked"), "{}", relay.log());
-}
-
-fn temporarily(text: &str) -> Behaviour {
-    Behaviour::Reply(text.to_owned())
-}
-
-macro_rules! faults {
-    ($($name:ident: $step:ident, $behaviour:expr, $names:literal;)+) => {
-        $(
-            #[test]
-            fn $name() {
-                check(Step::$step, $behaviour, $names);
-            }
-        )+
-    };
-}
-
-faults! {
-    refused_for_now_at_the_banner: Banner, temporarily("421 4.3.2 come back later"), "greeting";
-    refused_for_good_at_the_banner: Banner, temporarily("554 5.7.1 go away"), "greeting";
-    closed_at_the_banner: Banner, Behaviour::Close, "greeting";
-    silent_at_the_banner: Banner, Behaviour::Silence, "greeting";
-    garbled_at_the_banner: Banner, Behaviour::Garbled(b"\x16\x03\x01\x00\xff\r\n".to_vec()), "greeting";
-    closed_at_ehlo: Ehlo, Behaviour::Close, "ehlo";
-    silent_at_ehlo: Ehlo, Behaviour::Silence, "ehlo";
-    refused_at_ehlo: Ehlo, temporarily("451 4.3.0 not now"), "ehlo";
-    refused_for_now_at_mail: Mail, temporarily("451 4.3.0 not now"), "not now";
-    closed_at_mail: Mail, Behaviour::Close, "mail";
-    silent_at_mail: Mail, Behaviour::Silence, "mail";
-    garbled_at_mail: Mail, Behaviour::Garbled(b"what was that\r\n".to_vec()), "mail";
-    closed_at_rcpt: Rcpt, Behaviour::Close, "rcpt";
-    silent_at_rcpt: Rcpt, Behaviour::Silence, "rcpt";
-    garbled_at_rcpt: Rcpt, Behaviour::Garbled(b"\0\0\0\0\r\n".to_vec()), "rcpt";
-    refused_for_now_at_data: Data, temporarily("451 4.3.0 not now"), "not now";
-    closed_at_data: Data, Behaviour::Close, "data";
-    silent_at_data: Data, Behaviour::Silence, "data";
-    accepting_without_being_asked_for_the_message: Data, temporarily("250 2.0.0 thanks already"), "data";
-    closed_in_mid_message: Message, Behaviour::Close, "message|final dot";
-    refused_for_now_after_the_dot: Dot, temporarily("452 4.3.1 disk full"), "disk full";
-    closed_after_the_dot: Dot, Behaviour::Close, "final dot";
-    silent_after_the_dot: Dot, Behaviour::Silence, "final dot";
-    garbled_after_the_dot: Dot, Behaviour::Garbled(b"2yes\r\n".to_vec()), "final dot";
-    half_a_reply_after_the_dot: Dot, Behaviour::Garbled(b"250-2.0.0 almost".to_vec()), "final dot";
-    a_reply_without_end_after_the_dot: Dot, Behaviour::Garbled(vec![b'2'; 3_000_000]), "final dot";
 }
 
 #[test]

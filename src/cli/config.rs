@@ -21,9 +21,12 @@ pub(crate) fn run(command: &Command, place: &Place) -> ExitCode {
     match command {
         Command::Check { file } => match crate::config::load(file) {
             Ok(config) => {
-                let outbound = match config.outbound.first() {
-                    Some(server) => format!("outbound server {}", server.address),
-                    None => "no outbound server: only `consentry run --sink DIR` can use it".to_owned(),
+                let addresses: Vec<&str> =
+                    config.outbound.iter().map(|server| server.address.as_str()).collect();
+                let outbound = match addresses[..] {
+                    [address] => format!("outbound server {address}"),
+                    [_, ..] => format!("outbound servers {}", addresses.join(", ")),
+                    [] => "no outbound server: only `consentry run --sink DIR` can use it".to_owned(),
                 };
                 println!("{}: the configuration is right ({outbound})", file.display());
                 ExitCode::SUCCESS

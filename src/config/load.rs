@@ -171,10 +171,6 @@ impl Source<'_> {
                 return Err(self.invalid("user", index, "name", what));
             }
         }
-        if config.outbound.len() > 1 {
-            let what = "only one outbound server can be given".to_owned();
-            return Err(self.invalid("outbound", 1, "address", what));
-        }
         config
             .outbound
             .iter()
@@ -226,6 +222,9 @@ impl Source<'_> {
                 "address",
                 format!("{} is one of consentry's own listeners: mail would go in circles", server.address),
             );
+        }
+        if config.outbound[..index].iter().any(|other| other.address == server.address) {
+            return invalid("address", format!("{} is listed twice", server.address));
         }
         if server.tls == Tls::None {
             let needs_tls = [

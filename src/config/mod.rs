@@ -36,12 +36,14 @@ pub struct Config {
     pub audit: Audit,
     /// The relay's own log on standard error.
     pub log: Log,
+    /// Which of several outbound servers is tried first.
+    pub outbound_choice: OutboundChoice,
     /// Who may log in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub user: Vec<User>,
     /// Where mailers connect.
     pub listener: Vec<Listener>,
-    /// Where mail goes.
+    /// Where mail goes; with several, another one is tried when one fails.
     pub outbound: Vec<Outbound>,
 }
 
@@ -78,6 +80,16 @@ pub struct User {
     pub password_hash: PasswordHash,
 }
 
+/// Which of several outbound servers is tried first for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutboundChoice {
+    /// The first in the configuration that is not down.
+    Ordered,
+    /// One after the other.
+    Balanced,
+}
+
 /// The next hop.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +122,9 @@ pub struct Outbound {
     /// Messages over one connection before it is closed.
     #[serde(default = "default_messages_per_connection")]
     pub messages_per_connection: u32,
+    /// How long the other servers are preferred after this one has failed.
+    #[serde(default = "default_down_time")]
+    pub down_time: Span,
     /// Time limits of each step (RFC 5321, section 4.5.3.2).
     #[serde(default)]
     pub timeouts: OutboundTimeouts,
@@ -338,6 +353,7 @@ impl Outbound {
             idle_connections: default_idle_connections(),
             idle_time: default_idle_time(),
             messages_per_connection: default_messages_per_connection(),
+            down_time: default_down_time(),
             timeouts: OutboundTimeouts::default(),
         }
     }
@@ -366,6 +382,7 @@ impl Default for Config {
             consent: Consent::default(),
             audit: Audit::default(),
             log: Log::default(),
+            outbound_choice: OutboundChoice::Ordered,
             user: Vec::new(),
             listener: Vec::new(),
             outbound: Vec::new(),
@@ -459,6 +476,10 @@ fn default_idle_connections() -> usize {
 }
 
 fn default_idle_time() -> Span {
+    Span::seconds(30)
+}
+
+fn default_down_time() -> Span {
     Span::seconds(30)
 }
 

@@ -124,16 +124,7 @@ pub(super) fn add_rules(table: &RuleTable, segments: &[Segment], findings: &[Fin
     let fired = findings.iter().map(|finding| finding.promotional_rules(table)).collect();
     let unspoken = (surplus - spoken).max(0.0);
     let (log_odds, log_odds_unspoken) = (BIAS + surplus, BIAS + unspoken);
-    RuleSums {
-        segments: each,
-        fired,
-        surplus,
-        log_odds,
-        log_odds_unspoken,
-        service,
-        shares,
-        claims_count,
-    }
+    RuleSums { segments: each, fired, surplus, log_odds, log_odds_unspoken, service, shares, claims_count }
 }
 
 /// Judges a message by its segments' findings and the model.

@@ -25,7 +25,7 @@ use crate::audit::{AuditLog, Outcome, OutcomeKind, Reference};
 use crate::config::Policy;
 use crate::consent::{ConsentStore, Purpose};
 use crate::detect::Detector;
-use crate::outbound::{Begun, MailParameters, Outbound, OutboundError};
+use crate::outbound::{Begun, Failure, MailParameters, Outbound, OutboundError};
 use crate::smtp::{Envelope, MailDsn, Reply};
 
 /// Who gave the message: what goes into the Received line and the record.
@@ -96,12 +96,20 @@ impl Gate {
                 (Some(passage), replies::passed_on(&reply))
             }
             Ok(Begun::Refused(reply)) => (None, replies::passed_on(&reply)),
-            Err(error) => (None, self.outbound_failed(client, &envelope, &error).await),
+            Err(Failure { server, error }) => {
+                (None, self.outbound_failed(client, &envelope, &server, &error).await)
+            }
         }
     }
 
     /// Records that a transaction failed before there was a message, and says so.
-    async fn outbound_failed(&self, client: &Client, envelope: &Envelope, error: &OutboundError) -> Reply {
+    async fn outbound_failed(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        server: &str,
+        error: &OutboundError,
+    ) -> Reply {
         let now = Timestamp::now();
         let reference = Reference::new(now);
         let reply = replies::outbound_failed(error, &reference);
@@ -110,15 +118,9 @@ impl Gate {
         outcome.from = Some(envelope.reverse_path.as_str().to_owned());
         outcome.recipients =
             envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
-        self.failed_at(&mut outcome, error);
+        failed_at(&mut outcome, server, error);
         self.record_outcome(&outcome).await;
         reply
-    }
-
-    fn failed_at(&self, outcome: &mut Outcome, error: &OutboundError) {
-        outcome.outbound = Some(self.parts.outbound.address().to_owned());
-        outcome.step = error.step().map(|step| step.as_str().to_owned());
-        outcome.error = Some(error.to_string());
     }
 
     /// The outcome follows the decision. When it cannot be written, the decision stands without one,
@@ -132,6 +134,13 @@ impl Gate {
     fn judge_time(&self) -> Duration {
         self.parts.policy.judge_time.duration()
     }
+}
+
+/// Adds to an outcome which server failed, where and why.
+fn failed_at(outcome: &mut Outcome, server: &str, error: &OutboundError) {
+    outcome.outbound = Some(server.to_owned());
+    outcome.step = error.step().map(|step| step.as_str().to_owned());
+    outcome.error = Some(error.to_string());
 }
 
 /// What became of a message, as far as the reply tells it.

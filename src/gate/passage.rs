@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::{error, warn};
 
 use super::policy::{self, Content, Disposition, Ruling, Situation};
-use super::{Client, Gate, Parts, additions, outcome, replies};
+use super::{Client, Gate, Parts, additions, failed_at, outcome, replies};
 use crate::audit::{Decision, EvidenceRecord, OutcomeKind, RecipientDecision, Reference, VerdictRecord};
 use crate::consent::Standing;
 use crate::detect::{Evidence, Judgement, Verdict};
@@ -69,9 +69,10 @@ impl Passage {
                 reply
             }
             Err(error) => {
+                let server = transaction.server().to_owned();
                 self.transaction = None;
                 self.envelope.recipients.push(recipient);
-                let reply = self.gate.outbound_failed(&self.client, &self.envelope, &error).await;
+                let reply = self.gate.outbound_failed(&self.client, &self.envelope, &server, &error).await;
                 self.envelope.recipients.pop();
                 self.failure = Some(reply.clone());
                 reply
@@ -217,6 +218,7 @@ impl Passage {
             let verdict = verdict.filter(|_| self.unread(findings).is_none());
             top.push_str(&additions::verdict(verdict, &reference));
         }
+        let server = transaction.server().to_owned();
         let sent = transaction.send(&[top.as_bytes(), message.as_bytes()]).await;
         let (reply, mut outcome) = match sent {
             Ok(answer) => {
@@ -235,11 +237,11 @@ impl Passage {
                 let in_doubt = error.step() == Some(Step::FinalDot);
                 let kind = if in_doubt { OutcomeKind::InDoubt } else { OutcomeKind::Deferred };
                 let mut outcome = outcome(reference, kind, &reply);
-                self.gate.failed_at(&mut outcome, &error);
+                failed_at(&mut outcome, &server, &error);
                 (reply, outcome)
             }
         };
-        outcome.outbound = Some(parts.outbound.address().to_owned());
+        outcome.outbound = Some(server);
         self.gate.record_outcome(&outcome).await;
         reply
     }

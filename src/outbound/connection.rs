@@ -5,14 +5,16 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::error::{Cause, OutboundError, Step};
-use super::stream::{Bounded, Observed};
+use super::stream::{Fault, Guarded, Observed};
 use super::tls::OutboundTls;
 use crate::config::{self, OutboundTimeouts, Tls};
 use crate::smtp::Reply;
@@ -51,6 +53,7 @@ pub(super) struct Extensions {
     pub(super) size: bool,
     pub(super) eight_bit_mime: bool,
     pub(super) smtputf8: bool,
+    starttls: bool,
 }
 
 impl Target {
@@ -83,7 +86,18 @@ impl Target {
             .map_err(|_| failed(Step::Connect, Cause::Silent))?
             .map_err(|error| failed(Step::Connect, Cause::Network(error.to_string())))?;
         let (mut smtp, observed) = self.greet(tcp).await?;
-        let extensions = self.prepare(&mut smtp, &observed).await?;
+        let extensions = Extensions::from_ehlo(&observed.last_reply());
+        if let Some(credentials) = &self.credentials {
+            let limit = self.timeouts.greeting.duration();
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            if smtp.server_info().get_auth_mechanism(&mechanisms).is_none() {
+                return Err(failed(Step::Auth, Cause::Unsupported("AUTH PLAIN or LOGIN")));
+            }
+            let answer = timeout(limit, smtp.auth(&mechanisms, credentials)).await;
+            if !finished(Step::Auth, answer, &observed)?.has_code(235) {
+                return Err(failed(Step::Auth, Cause::Garbled));
+            }
+        }
         Ok(Connection {
             smtp: Box::new(smtp),
             observed,
@@ -95,54 +109,102 @@ impl Target {
         })
     }
 
-    /// The TLS handshake of implicit TLS, the greeting and the first EHLO.
+    /// The greeting, TLS as configured, and the EHLO that tells the extensions.
     async fn greet(&self, tcp: TcpStream) -> Result<(AsyncSmtpConnection, Observed), OutboundError> {
         let broken = |error: std::io::Error| failed(Step::Connect, Cause::Network(error.to_string()));
         tcp.set_nodelay(true).map_err(broken)?;
         let peer = tcp.peer_addr().map_err(broken)?;
-        let (tcp, tcp_observed) = Bounded::new(tcp, peer);
-        let limit = self.timeouts.greeting.duration();
-        let (stream, observed): (Box<dyn AsyncTokioStream>, Observed) = match (&self.tls, self.mode) {
+        match (&self.tls, self.mode) {
             (Some(tls), Tls::Implicit) => {
-                let handshake = timeout(limit, tls.implicit.connect(tls.name.clone(), tcp)).await;
-                let encrypted = handshake
-                    .map_err(|_| failed(Step::Tls, Cause::Silent))?
-                    .map_err(|error| failed(Step::Tls, Cause::Network(error.to_string())))?;
-                let (stream, observed) = Bounded::new(encrypted, peer);
-                (Box::new(stream), observed)
+                let mut stream = Guarded::new(self.encrypt(tls, tcp).await?, peer);
+                let greeting = self.expect(&mut stream, Step::Greeting, 220).await?;
+                self.hello(stream, &greeting).await
             }
-            _ => (Box::new(tcp), tcp_observed),
-        };
-        let greeting = timeout(limit, AsyncSmtpConnection::connect_with_transport(stream, &self.hello)).await;
-        let step = if observed.written() { Step::Ehlo } else { Step::Greeting };
-        match greeting {
-            Ok(Ok(smtp)) => Ok((smtp, observed)),
-            Ok(Err(error)) => Err(failed(step, cause(&error, &observed))),
-            Err(_) => Err(failed(step, Cause::Silent)),
+            (Some(tls), Tls::StartTls) => {
+                let mut plain = Guarded::new(tcp, peer);
+                let greeting = self.expect(&mut plain, Step::Greeting, 220).await?;
+                self.write(&mut plain, Step::Ehlo, &format!("EHLO {}\r\n", self.hello)).await?;
+                self.expect(&mut plain, Step::Ehlo, 250).await?;
+                if !Extensions::from_ehlo(&plain.observed().last_reply()).starttls {
+                    return Err(failed(Step::Tls, Cause::Unsupported("STARTTLS")));
+                }
+                self.write(&mut plain, Step::Tls, "STARTTLS\r\n").await?;
+                self.expect(&mut plain, Step::Tls, 220).await?;
+                let plain = plain.into_inner().map_err(|fault| failed(Step::Tls, fault.into()))?;
+                let encrypted = self.encrypt(tls, plain).await?;
+                self.hello(Guarded::new(encrypted, peer), &greeting).await
+            }
+            _ => {
+                let mut stream = Guarded::new(tcp, peer);
+                let greeting = self.expect(&mut stream, Step::Greeting, 220).await?;
+                self.hello(stream, &greeting).await
+            }
         }
     }
 
-    /// STARTTLS, AUTH, and the EHLO that tells the extensions.
-    async fn prepare(
+    async fn encrypt(
         &self,
-        smtp: &mut AsyncSmtpConnection,
-        observed: &Observed,
-    ) -> Result<Extensions, OutboundError> {
-        let limit = self.timeouts.greeting.duration();
-        if let (Some(tls), Tls::StartTls) = (&self.tls, self.mode) {
-            if !smtp.can_starttls() {
-                return Err(failed(Step::Tls, Cause::Unsupported("STARTTLS")));
-            }
-            let upgraded = timeout(limit, smtp.starttls(tls.starttls.clone(), &self.hello)).await;
-            finished(Step::Tls, upgraded, observed)?;
+        tls: &OutboundTls,
+        tcp: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, OutboundError> {
+        let handshake = tls.connector.connect(tls.name.clone(), tcp);
+        timeout(self.timeouts.greeting.duration(), handshake)
+            .await
+            .map_err(|_| failed(Step::Tls, Cause::Silent))?
+            .map_err(|error| failed(Step::Tls, Cause::Network(error.to_string())))
+    }
+
+    /// Hands the stream to the SMTP client, which wants to read the greeting itself and says EHLO.
+    async fn hello<S>(
+        &self,
+        mut stream: Guarded<S>,
+        greeting: &[u8],
+    ) -> Result<(AsyncSmtpConnection, Observed), OutboundError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Sync + Unpin + fmt::Debug + 'static,
+    {
+        let observed = stream.observed();
+        stream.replay(greeting);
+        let connecting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello);
+        let connected = timeout(self.timeouts.greeting.duration(), connecting).await;
+        let smtp = finished(Step::Ehlo, connected, &observed)?;
+        if observed.last_code() != 250 {
+            return Err(failed(Step::Ehlo, Cause::Garbled));
         }
-        if let Some(credentials) = &self.credentials {
-            let answer = timeout(limit, smtp.auth(&[Mechanism::Plain, Mechanism::Login], credentials)).await;
-            finished(Step::Auth, answer, observed)?;
+        Ok((smtp, observed))
+    }
+
+    /// A reply that must have this code, read before there is an SMTP client.
+    async fn expect<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut Guarded<S>,
+        step: Step,
+        code: u16,
+    ) -> Result<Vec<u8>, OutboundError> {
+        let observed = stream.observed();
+        let reply = timeout(self.timeouts.greeting.duration(), stream.reply())
+            .await
+            .map_err(|_| failed(step, Cause::Silent))?
+            .map_err(|error| failed(step, network(&error, &observed)))?;
+        match observed.last_code() {
+            _ if reply.is_empty() => Err(failed(step, Cause::Closed)),
+            said if said == code => Ok(reply),
+            said @ 400.. => Err(failed(step, Cause::Refused(Reply::plain(said, observed.last_reply())))),
+            _ => Err(failed(step, Cause::Garbled)),
         }
-        // The client keeps only those extensions that it uses itself, so ask once more.
-        let answer = timeout(limit, smtp.command(format!("EHLO {}\r\n", self.hello))).await;
-        Ok(Extensions::from_ehlo(finished(Step::Ehlo, answer, observed)?.message()))
+    }
+
+    async fn write<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut Guarded<S>,
+        step: Step,
+        command: &str,
+    ) -> Result<(), OutboundError> {
+        let observed = stream.observed();
+        let written = timeout(self.timeouts.greeting.duration(), stream.write_all(command.as_bytes())).await;
+        written
+            .map_err(|_| failed(step, Cause::Silent))?
+            .map_err(|error| failed(step, network(&error, &observed)))
     }
 }
 
@@ -182,7 +244,9 @@ impl Connection {
 
     /// Has carried as many messages as one connection may.
     pub(super) fn is_worn_out(&self) -> bool {
-        self.messages >= self.messages_per_connection || self.observed.closed()
+        self.messages >= self.messages_per_connection
+            || self.observed.closed()
+            || self.observed.fault().is_some()
     }
 
     /// Says QUIT and closes.
@@ -210,13 +274,14 @@ impl Connection {
 }
 
 impl Extensions {
-    fn from_ehlo<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+    fn from_ehlo(lines: &[String]) -> Self {
         let mut extensions = Self::default();
-        for line in lines.skip(1) {
+        for line in lines.iter().skip(1) {
             match line.split_whitespace().next().unwrap_or("").to_ascii_uppercase().as_str() {
                 "SIZE" => extensions.size = true,
                 "8BITMIME" => extensions.eight_bit_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
+                "STARTTLS" => extensions.starttls = true,
                 _ => {}
             }
         }
@@ -267,16 +332,36 @@ fn cause(error: &lettre::transport::smtp::Error, observed: &Observed) -> Cause {
         let text = error.source().map(ToString::to_string).unwrap_or_default();
         return Cause::Refused(Reply::plain(u16::from(code), vec![text]));
     }
+    if let Some(fault) = observed.fault() {
+        return fault.into();
+    }
     if observed.closed() {
         return Cause::Closed;
     }
-    let io_kind =
-        error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    if error.is_response() || error.is_client() || io_kind == Some(std::io::ErrorKind::InvalidData) {
+    if error.is_response() || error.is_client() {
         return Cause::Garbled;
     }
     match error.source() {
         Some(source) => Cause::Network(source.to_string()),
         None => Cause::Network(error.to_string()),
+    }
+}
+
+/// What an error of the stream itself means.
+fn network(error: &std::io::Error, observed: &Observed) -> Cause {
+    match observed.fault() {
+        Some(fault) => fault.into(),
+        None if observed.closed() => Cause::Closed,
+        None => Cause::Network(error.to_string()),
+    }
+}
+
+impl From<Fault> for Cause {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TooLong => Self::TooLong,
+            Fault::Garbled => Self::Garbled,
+            Fault::Unasked => Self::Unasked,
+        }
     }
 }

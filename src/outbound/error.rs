@@ -69,9 +69,19 @@ pub enum Cause {
     /// The server said something that is no SMTP reply, or not one to this step.
     #[error("the answer is no valid SMTP reply")]
     Garbled,
+    /// The answer is longer than a reply may be (RFC 5321, section 4.5.3.1.5).
+    #[error("the answer is too long")]
+    TooLong,
+    /// The server sent something that nothing had asked for: whose answer it is cannot be known, and behind
+    /// STARTTLS it would be plaintext that passes for encrypted (RFC 3207, section 6).
+    #[error("the server sent a reply that nothing had asked for")]
+    Unasked,
     /// The network failed.
     #[error("{0}")]
     Network(String),
+    /// There is no server at all.
+    #[error("no outbound server is configured")]
+    NoServer,
     /// The server lacks an extension that this message needs.
     #[error("the server does not offer {0}")]
     Unsupported(&'static str),
@@ -117,9 +127,14 @@ impl OutboundError {
             _ => None,
         }
     }
+}
 
-    /// True when another connection would not help.
-    pub(super) fn is_unsupported(&self) -> bool {
-        self.unsupported().is_some()
-    }
+/// A failure and whose it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failure {
+    /// The server's address as configured.
+    pub server: String,
+    /// What failed.
+    pub error: OutboundError,
 }

@@ -6,130 +6,102 @@
 
 mod connection;
 mod error;
+mod server;
 mod stream;
 mod tls;
 mod transaction;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use error::{Cause, OutboundError, Step};
+pub use error::{Cause, Failure, OutboundError, Step};
 pub use transaction::{Begun, MailParameters, Transaction};
 
-use crate::config;
-use connection::{Connection, Target};
+use crate::config::{self, OutboundChoice};
+use server::Server;
 
-/// The outbound server: hands out connections, keeps idle ones.
+/// The outbound servers: chooses one for each transaction. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    target: Target,
-    idle: Mutex<Vec<Connection>>,
-    idle_connections: usize,
-    idle_time: Duration,
+    servers: Vec<Arc<Server>>,
+    choice: OutboundChoice,
+    /// How many transactions have begun: where a balanced choice starts.
+    begun: AtomicUsize,
 }
 
 impl Outbound {
-    /// Prepares for the configured server; connects to nothing. `hostname` is the name given in EHLO.
+    /// Prepares for the configured servers; connects to none. `hostname` is the name given in EHLO.
     ///
     /// # Errors
     /// A certificate authority or password that cannot be read.
-    pub fn new(config: &config::Outbound, hostname: &str) -> Result<Self, OutboundError> {
-        Ok(Self {
-            shared: Arc::new(Shared {
-                target: Target::new(config, hostname)?,
-                idle: Mutex::new(Vec::new()),
-                idle_connections: config.idle_connections,
-                idle_time: config.idle_time.duration(),
-            }),
-        })
+    pub fn new(
+        servers: &[config::Outbound],
+        choice: OutboundChoice,
+        hostname: &str,
+    ) -> Result<Self, OutboundError> {
+        let servers = servers.iter().map(|server| Server::new(server, hostname).map(Arc::new));
+        let servers = servers.collect::<Result<_, _>>()?;
+        Ok(Self { shared: Arc::new(Shared { servers, choice, begun: AtomicUsize::new(0) }) })
     }
 
-    /// The server's address as configured, for records and replies.
-    pub fn address(&self) -> &str {
-        self.shared.target.address()
+    /// The servers' addresses as configured, in their order.
+    pub fn addresses(&self) -> Vec<&str> {
+        self.shared.servers.iter().map(|server| server.address()).collect()
     }
 
-    /// Begins a mail transaction: connects or takes an idle connection, and sends MAIL.
-    ///
-    /// An idle connection may have been closed by the server meanwhile; nothing is lost by then, so the
-    /// command is sent once more over a new one.
+    /// Begins a mail transaction: connects or takes an idle connection, and sends MAIL. Nothing has been said
+    /// about recipients or message by then, so a server that cannot be reached, or that says 4xx, or that
+    /// lacks an extension which this message needs, is passed over for the next one.
     ///
     /// # Errors
-    /// The step that did not come about.
-    pub async fn begin(&self, mail: &MailParameters<'_>) -> Result<Begun, OutboundError> {
-        while let Some(connection) = self.take_idle() {
-            match transaction::begin(self, connection, mail).await {
-                Ok(Begun::Refused(reply)) if reply.code() == 421 => {}
+    /// What the last server that was tried did not do.
+    pub async fn begin(&self, mail: &MailParameters<'_>) -> Result<Begun, Failure> {
+        let mut refused = None;
+        let mut failure = None;
+        for server in self.candidates() {
+            match Server::begin(&server, mail).await {
+                Ok(Begun::Refused(reply)) if reply.is_transient() => refused = Some(reply),
                 Ok(begun) => return Ok(begun),
-                Err(error) if error.is_unsupported() => return Err(error),
-                Err(_) => {}
+                Err(error) => failure = Some(Failure { server: server.address().to_owned(), error }),
             }
         }
-        let connection = self.shared.target.connect().await?;
-        transaction::begin(self, connection, mail).await
+        match (refused, failure) {
+            (Some(reply), _) => Ok(Begun::Refused(reply)),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => {
+                let error = OutboundError::Step { step: Step::Connect, cause: Cause::NoServer };
+                Err(Failure { server: String::new(), error })
+            }
+        }
     }
 
     /// Closes connections that have been idle for too long.
     pub async fn retire_idle(&self) {
-        let idle_time = self.shared.idle_time;
-        let retired = {
-            let mut idle = self.idle();
-            let (keep, retired) =
-                std::mem::take(&mut *idle).into_iter().partition(|c: &Connection| c.idle_for() < idle_time);
-            *idle = keep;
-            retired
-        };
-        close_all(retired).await;
+        for server in &self.shared.servers {
+            server.retire_idle().await;
+        }
     }
 
     /// Closes all idle connections, politely.
     pub async fn close(&self) {
-        let all = std::mem::take(&mut *self.idle());
-        close_all(all).await;
-    }
-
-    fn take_idle(&self) -> Option<Connection> {
-        let mut idle = self.idle();
-        while let Some(connection) = idle.pop() {
-            if connection.idle_for() < self.shared.idle_time {
-                return Some(connection);
-            }
-        }
-        None
-    }
-
-    /// Keeps a connection on which no transaction is open.
-    fn keep(&self, mut connection: Connection) {
-        if connection.is_worn_out() {
-            tokio::spawn(connection.quit());
-            return;
-        }
-        connection.idle_since = Instant::now();
-        let surplus = {
-            let mut idle = self.idle();
-            if idle.len() < self.shared.idle_connections {
-                idle.push(connection);
-                None
-            } else {
-                Some(connection)
-            }
-        };
-        if let Some(connection) = surplus {
-            tokio::spawn(connection.quit());
+        for server in &self.shared.servers {
+            server.close().await;
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn close_all(connections: Vec<Connection>) {
-    for connection in connections {
-        connection.quit().await;
+    /// All servers in the order in which they are tried: those that are down come last, so that they are
+    /// tried only when no other one takes the message.
+    fn candidates(&self) -> Vec<Arc<Server>> {
+        let mut servers = self.shared.servers.clone();
+        if self.shared.choice == OutboundChoice::Balanced && !servers.is_empty() {
+            let start = self.shared.begun.fetch_add(1, Ordering::Relaxed) % servers.len();
+            servers.rotate_left(start);
+        }
+        servers.sort_by_key(|server| server.is_down());
+        servers
     }
 }

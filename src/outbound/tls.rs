@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -12,11 +11,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::OutboundError;
 
-/// TLS towards one server, in the two forms that are needed: for STARTTLS the SMTP client does the
-/// handshake, for implicit TLS we do it before there is a client.
+/// TLS towards one server. The handshake is done before there is an SMTP client, also with STARTTLS: the
+/// client would take over what it has read ahead.
 pub(super) struct OutboundTls {
-    pub(super) starttls: TlsParameters,
-    pub(super) implicit: TlsConnector,
+    pub(super) connector: TlsConnector,
     pub(super) name: ServerName<'static>,
 }
 
@@ -29,17 +27,12 @@ impl OutboundTls {
             reason: "it is not a name that a certificate can carry; set tls_name".to_owned(),
         };
         let mut roots = RootCertStore::empty();
-        let mut parameters = TlsParameters::builder(name.to_owned());
         match ca {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Some(path) => {
                 let unusable = |reason: String| OutboundError::File { path: path.to_owned(), reason };
-                parameters = parameters.certificate_store(CertificateStore::None);
                 for certificate in read_certificates(path)? {
-                    let der = certificate.as_ref().to_vec();
                     roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-                    let added = Certificate::from_der(der).map_err(|error| unusable(error.to_string()))?;
-                    parameters = parameters.add_root_certificate(added);
                 }
             }
         }
@@ -49,8 +42,7 @@ impl OutboundTls {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self {
-            starttls: parameters.build().map_err(|_| invalid_name())?,
-            implicit: TlsConnector::from(Arc::new(config)),
+            connector: TlsConnector::from(Arc::new(config)),
             name: ServerName::try_from(name.to_owned()).map_err(|_| invalid_name())?,
         })
     }

@@ -2,10 +2,11 @@
 //! follow one by one, then the message or nothing.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::Outbound;
 use super::connection::{Connection, failed};
 use super::error::{Cause, OutboundError, Step};
+use super::server::Server;
 use crate::smtp::{Address, Body, Reply, ReversePath};
 
 /// Room for what consentry adds on top of a message, when its size is announced to the server.
@@ -35,27 +36,27 @@ pub enum Begun {
 /// An open mail transaction. Dropped without [`Transaction::send`] or [`Transaction::abort`], its
 /// connection is closed, and the server forgets it.
 pub struct Transaction {
-    outbound: Outbound,
+    server: Arc<Server>,
     connection: Connection,
 }
 
 pub(super) async fn begin(
-    outbound: &Outbound,
+    server: &Arc<Server>,
     mut connection: Connection,
     mail: &MailParameters<'_>,
 ) -> Result<Begun, OutboundError> {
     if mail.smtputf8 && !connection.extensions.smtputf8 {
-        outbound.keep(connection);
+        server.keep(connection);
         return Err(failed(Step::Mail, Cause::Unsupported("SMTPUTF8")));
     }
     let command = MailCommand { mail, connection: &connection }.to_string();
     let limit = connection.timeouts.mail.duration();
     let reply = connection.ask(Step::Mail, limit, command).await?;
     match reply.code() {
-        200..=299 => Ok(Begun::Accepted(Transaction { outbound: outbound.clone(), connection }, reply)),
+        200..=299 => Ok(Begun::Accepted(Transaction { server: Arc::clone(server), connection }, reply)),
         421 => Ok(Begun::Refused(reply)),
         400.. => {
-            outbound.keep(connection);
+            server.keep(connection);
             Ok(Begun::Refused(reply))
         }
         _ => Err(failed(Step::Mail, Cause::Garbled)),
@@ -63,13 +64,19 @@ pub(super) async fn begin(
 }
 
 impl Transaction {
+    /// The address of the server that it is with, as configured.
+    pub fn server(&self) -> &str {
+        self.server.address()
+    }
+
     /// Sends RCPT; the server's answer is the result.
     ///
     /// # Errors
     /// No proper answer came. The transaction is of no use any more.
     pub async fn rcpt(&mut self, recipient: &Address) -> Result<Reply, OutboundError> {
         let limit = self.connection.timeouts.rcpt.duration();
-        let reply = self.connection.ask(Step::Rcpt, limit, format!("RCPT TO:<{recipient}>\r\n")).await?;
+        let asked = self.connection.ask(Step::Rcpt, limit, format!("RCPT TO:<{recipient}>\r\n")).await;
+        let reply = asked.inspect_err(|error| self.server.failed_with(error))?;
         if (300..400).contains(&reply.code()) {
             return Err(failed(Step::Rcpt, Cause::Garbled));
         }
@@ -88,7 +95,8 @@ impl Transaction {
     /// No proper answer came. At [`Step::FinalDot`] the server may have the message all the same.
     pub async fn send(mut self, parts: &[&[u8]]) -> Result<Reply, OutboundError> {
         let limit = self.connection.timeouts.data.duration();
-        let reply = self.connection.ask(Step::Data, limit, "DATA\r\n").await?;
+        let asked = self.connection.ask(Step::Data, limit, "DATA\r\n").await;
+        let reply = asked.inspect_err(|error| self.server.failed_with(error))?;
         match reply.code() {
             354 => {}
             400.. => {
@@ -97,11 +105,12 @@ impl Transaction {
             }
             _ => return Err(failed(Step::Data, Cause::Garbled)),
         }
-        let reply = self.connection.send(parts).await?;
+        let sent = self.connection.send(parts).await;
+        let reply = sent.inspect_err(|error| self.server.failed_with(error))?;
         match reply.code() {
             300..=399 => return Err(failed(Step::FinalDot, Cause::Garbled)),
             421 => {}
-            _ => self.outbound.keep(self.connection),
+            _ => self.server.keep(self.connection),
         }
         Ok(reply)
     }
@@ -113,7 +122,7 @@ impl Transaction {
             if let Ok(reply) = self.connection.ask(Step::Mail, limit, "RSET\r\n").await
                 && reply.code() == 250
             {
-                self.outbound.keep(self.connection);
+                self.server.keep(self.connection);
             }
         });
     }

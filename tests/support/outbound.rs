@@ -1,16 +1,20 @@
 //! An outbound server that follows a script: at each step it answers well unless a rule says
 //! otherwise. It keeps what it accepted and every command it heard.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A point of the dialogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Banner,
     Ehlo,
+    StartTls,
+    Auth,
     Mail,
     Rcpt,
     Data,
@@ -20,6 +24,7 @@ pub enum Step {
     Dot,
     Rset,
     Noop,
+    Quit,
 }
 
 /// What the server does at a step instead of answering well.
@@ -29,9 +34,11 @@ pub enum Behaviour {
     Reply(String),
     /// Closes the connection without a word.
     Close,
+    /// Closes the connection with a TCP reset.
+    Reset,
     /// Says nothing more, but keeps the connection open.
     Silence,
-    /// Writes these bytes, which are no SMTP reply.
+    /// Writes these bytes as they are. They count as an answer only when they begin as a good one does.
     Garbled(Vec<u8>),
     /// Answers well, one byte at a time.
     Drip(Duration),
@@ -66,6 +73,7 @@ struct Shared {
     commands: Vec<String>,
     connections: usize,
     message_bytes: usize,
+    tls: Option<Arc<ServerConfig>>,
     waiting: usize,
     released: usize,
     open: Vec<TcpStream>,
@@ -113,6 +121,11 @@ impl OutboundServer {
         let server = Self::start();
         server.at(step, behaviour);
         server
+    }
+
+    /// Offers STARTTLS with this, and AUTH over it.
+    pub fn offer_tls(&self, tls: Arc<ServerConfig>) {
+        self.lock().tls = Some(tls);
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -192,19 +205,58 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 struct Session {
-    reader: BufReader<TcpStream>,
-    stream: TcpStream,
+    wire: Wire,
+    unread: Vec<u8>,
     shared: Arc<Mutex<Shared>>,
     mail: String,
     to: Vec<String>,
+}
+
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Wire {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buf),
+            Self::Tls(stream) => stream.read(buf),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(buf),
+            Self::Tls(stream) => stream.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 impl Session {
     fn new(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
-            reader: BufReader::new(stream.try_clone()?),
-            stream,
+            wire: Wire::Plain(stream),
+            unread: Vec::new(),
             shared,
             mail: String::new(),
             to: Vec::new(),
@@ -219,9 +271,24 @@ impl Session {
             let verb = command.split(' ').next().unwrap_or_default().to_ascii_uppercase();
             match verb.as_str() {
                 "EHLO" | "HELO" => {
-                    let features = "250-outbound.example\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n\
-                                    250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES";
-                    self.step(Step::Ehlo, &command, features)?;
+                    let more = match &self.wire {
+                        Wire::Tls(_) => "250-AUTH PLAIN LOGIN\r\n",
+                        Wire::Plain(_) if lock(&self.shared).tls.is_some() => "250-STARTTLS\r\n",
+                        Wire::Plain(_) => "",
+                    };
+                    let features = format!(
+                        "250-outbound.example\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n\
+                         250-SMTPUTF8\r\n{more}250 ENHANCEDSTATUSCODES"
+                    );
+                    self.step(Step::Ehlo, &command, &features)?;
+                }
+                "STARTTLS" => {
+                    if self.step(Step::StartTls, &command, "220 2.0.0 go on")? {
+                        self.encrypt()?;
+                    }
+                }
+                "AUTH" => {
+                    self.step(Step::Auth, &command, "235 2.7.0 welcome")?;
                 }
                 "MAIL" => {
                     if self.step(Step::Mail, &command, "250 2.1.0 sender ok")? {
@@ -244,7 +311,7 @@ impl Session {
                     self.step(Step::Noop, &command, "250 2.0.0 ok")?;
                 }
                 "QUIT" => {
-                    self.say("221 2.0.0 bye")?;
+                    self.step(Step::Quit, &command, "221 2.0.0 bye")?;
                     return Ok(());
                 }
                 _ => self.say("500 5.5.2 what?")?,
@@ -283,6 +350,7 @@ impl Session {
         let accepts = match &behaviour {
             None | Some(Behaviour::Drip(_)) => true,
             Some(Behaviour::Reply(reply)) => reply.starts_with('2'),
+            Some(Behaviour::Garbled(bytes)) => bytes.starts_with(b"250 "),
             Some(_) => false,
         };
         if accepts {
@@ -324,7 +392,15 @@ impl Session {
                 Ok(reply.starts_with(['2', '3']))
             }
             Behaviour::Close => {
-                self.stream.shutdown(std::net::Shutdown::Both)?;
+                self.wire.tcp().shutdown(std::net::Shutdown::Both)?;
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            Behaviour::Reset => {
+                // The last handle of the socket is closed with the session, which then sends the reset.
+                let tcp = self.wire.tcp();
+                socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO))?;
+                let peer = tcp.peer_addr()?;
+                lock(&self.shared).open.retain(|stream| stream.peer_addr().ok() != Some(peer));
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
             Behaviour::Silence => {
@@ -333,12 +409,14 @@ impl Session {
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
             Behaviour::Garbled(bytes) => {
-                self.stream.write_all(&bytes)?;
-                Ok(false)
+                self.wire.write_all(&bytes)?;
+                self.wire.flush()?;
+                Ok(matches!(bytes[..], [b'2' | b'3', _, _, b' ', ..]))
             }
             Behaviour::Drip(pause) => {
                 for byte in format!("{good}\r\n").bytes() {
-                    self.stream.write_all(&[byte])?;
+                    self.wire.write_all(&[byte])?;
+                    self.wire.flush()?;
                     std::thread::park_timeout(pause);
                 }
                 Ok(true)
@@ -372,14 +450,35 @@ impl Session {
         }
     }
 
+    /// The TLS handshake, as a server does it that reads nothing ahead.
+    fn encrypt(&mut self) -> io::Result<()> {
+        let tls = lock(&self.shared).tls.clone().ok_or(io::ErrorKind::Unsupported)?;
+        let connection = ServerConnection::new(tls).map_err(io::Error::other)?;
+        let tcp = self.wire.tcp().try_clone()?;
+        self.unread.clear();
+        self.wire = Wire::Tls(Box::new(StreamOwned::new(connection, tcp)));
+        Ok(())
+    }
+
     fn say(&mut self, reply: &str) -> io::Result<()> {
-        self.stream.write_all(format!("{reply}\r\n").as_bytes())
+        self.wire.write_all(format!("{reply}\r\n").as_bytes())?;
+        self.wire.flush()
     }
 
     fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        let read = self.reader.read_until(b'\n', &mut line)?;
-        Ok((read > 0).then_some(line))
+        loop {
+            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let rest = self.unread.split_off(end + 1);
+                return Ok(Some(std::mem::replace(&mut self.unread, rest)));
+            }
+            let mut piece = [0; 65536];
+            let read = self.wire.read(&mut piece)?;
+            if read == 0 {
+                let rest = std::mem::take(&mut self.unread);
+                return Ok((!rest.is_empty()).then_some(rest));
+            }
+            self.unread.extend_from_slice(&piece[..read]);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub struct Setup {
     outbound: String,
     config: String,
     outbound_config: String,
+    outbound_tls: String,
     listener_config: String,
     consents: String,
     enforce: bool,
@@ -49,6 +50,7 @@ impl Setup {
             outbound: outbound.to_string(),
             config: String::new(),
             outbound_config: String::new(),
+            outbound_tls: "none".to_owned(),
             listener_config: String::new(),
             consents: String::new(),
             enforce: false,
@@ -67,6 +69,12 @@ impl Setup {
     pub fn outbound_config(mut self, toml: &str) -> Self {
         self.outbound_config.push_str(toml);
         self.outbound_config.push('\n');
+        self
+    }
+
+    /// Another way of encryption towards the outbound server than none.
+    pub fn outbound_tls(mut self, tls: &str) -> Self {
+        tls.clone_into(&mut self.outbound_tls);
         self
     }
 
@@ -104,8 +112,8 @@ impl Setup {
         let state_dir = self.state_dir.clone().unwrap_or_else(|| dir.path().join("state"));
         let config = format!(
             "state_dir = {state_dir:?}\nhostname = \"relay.example\"\n\n{}\n\n[[listener]]\naddress = \"127.0.0.1:0\"\n{}\n\
-             [[outbound]]\naddress = \"{}\"\ntls = \"none\"\n{}",
-            self.config, self.listener_config, self.outbound, self.outbound_config
+             [[outbound]]\naddress = \"{}\"\ntls = \"{}\"\n{}",
+            self.config, self.listener_config, self.outbound, self.outbound_tls, self.outbound_config
         );
         std::fs::write(dir.path().join("consentry.toml"), config).expect("write configuration");
         if !self.consents.is_empty() {

@@ -81,13 +81,7 @@ pub(super) fn write(numbers: &Numbers, mut weights: Vec<Weight>, made_from: &str
     let mut text = format!("{MAGIC}\n# {made_from}\n");
     let row = |values: &[f32]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" ");
     let (message, mixed): (&[f32; MESSAGE], &[f32; MIXED]) = (&numbers.message, &numbers.mixed);
-    let _ = write!(
-        text,
-        "bias {:.4}\nmessage {}\nmixed {}\n\n",
-        numbers.bias,
-        row(message),
-        row(mixed)
-    );
+    let _ = write!(text, "bias {:.4}\nmessage {}\nmixed {}\n\n", numbers.bias, row(message), row(mixed));
     for Weight { name, weight } in weights {
         let _ = writeln!(text, "{weight:.2}\t{name}");
     }

@@ -128,7 +128,8 @@ pub(in crate::detect) fn train(
         .zip(&out_of_fold)
         .map(|(message, scores)| judged(message, scores, &numbers))
         .collect();
-    let weighed = names.names.iter().zip(&weights).zip(&names.telling).map(|((n, w), telling)| (n, w * telling));
+    let weighed =
+        names.names.iter().zip(&weights).zip(&names.telling).map(|((n, w), telling)| (n, w * telling));
     let kept = weighed.filter(|(_, weight)| weight.abs() >= SMALLEST);
     let kept = kept.map(|(name, weight)| Weight { name: name.clone(), weight }).collect();
     let segments = prepared.iter().flat_map(|message| &message.labels).flatten().count();
@@ -388,11 +389,7 @@ fn message_numbers(prepared: &[Prepared], scores: &[Vec<Option<f32>>]) -> Number
         promotional.push(Example { features, positive: is_promotional, weight });
         if is_promotional {
             let features = numbered(&mixed_features(&values, subject, message.rules.service));
-            mixed.push(Example {
-                features,
-                positive: message.label == Class::Mixed,
-                weight: 1.0,
-            });
+            mixed.push(Example { features, positive: message.label == Class::Mixed, weight: 1.0 });
         }
     }
     let mut numbers = Numbers::default();
