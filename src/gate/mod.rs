@@ -113,7 +113,8 @@ impl Gate {
         let now = Timestamp::now();
         let reference = Reference::new(now);
         let reply = replies::outbound_failed(error, &reference);
-        let mut outcome = outcome(reference, OutcomeKind::Deferred, &reply);
+        let kind = if reply.is_transient() { OutcomeKind::Deferred } else { OutcomeKind::Rejected };
+        let mut outcome = outcome(reference, kind, &reply);
         outcome.client = Some(client.address.ip().to_string());
         outcome.from = Some(envelope.reverse_path.as_str().to_owned());
         outcome.recipients =

@@ -218,6 +218,11 @@ impl Passage {
             let verdict = verdict.filter(|_| self.unread(findings).is_none());
             top.push_str(&additions::verdict(verdict, &reference));
         }
+        let size = top.len() + message.as_bytes().len();
+        if let Some(limit) = transaction.size_limit().filter(|limit| size > *limit) {
+            transaction.abort();
+            return self.refuse(OutcomeKind::Rejected, replies::too_large_for_server(limit), reference).await;
+        }
         let server = transaction.server().to_owned();
         let sent = transaction.send(&[top.as_bytes(), message.as_bytes()]).await;
         let (reply, mut outcome) = match sent {

@@ -82,6 +82,15 @@ pub(super) fn needs_eight_bit() -> Reply {
     )
 }
 
+/// The message is larger than the outbound server takes (RFC 1870, section 6.1).
+pub(super) fn too_large_for_server(limit: usize) -> Reply {
+    Reply::new(
+        552,
+        EnhancedCode(5, 3, 4),
+        format!("the message is larger than the {limit} bytes that the outbound server takes"),
+    )
+}
+
 fn shortened(quote: &str) -> String {
     match quote.char_indices().nth(MAX_QUOTE) {
         Some((end, _)) => format!("{}...", quote[..end].trim_end()),

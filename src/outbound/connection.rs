@@ -51,6 +51,8 @@ pub(super) struct Connection {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extensions {
     pub(super) size: bool,
+    /// The largest message that it takes, if it says so (RFC 1870, section 4).
+    pub(super) size_limit: Option<usize>,
     pub(super) eight_bit_mime: bool,
     pub(super) smtputf8: bool,
     starttls: bool,
@@ -277,8 +279,13 @@ impl Extensions {
     fn from_ehlo(lines: &[String]) -> Self {
         let mut extensions = Self::default();
         for line in lines.iter().skip(1) {
-            match line.split_whitespace().next().unwrap_or("").to_ascii_uppercase().as_str() {
-                "SIZE" => extensions.size = true,
+            let mut words = line.split_whitespace();
+            match words.next().unwrap_or("").to_ascii_uppercase().as_str() {
+                "SIZE" => {
+                    extensions.size = true;
+                    let limit = words.next().and_then(|limit| limit.parse().ok());
+                    extensions.size_limit = limit.filter(|limit| *limit > 0);
+                }
                 "8BITMIME" => extensions.eight_bit_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
                 "STARTTLS" => extensions.starttls = true,

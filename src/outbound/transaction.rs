@@ -88,6 +88,11 @@ impl Transaction {
         self.connection.extensions.eight_bit_mime
     }
 
+    /// The largest message that the server takes, if it says so (RFC 1870).
+    pub fn size_limit(&self) -> Option<usize> {
+        self.connection.extensions.size_limit
+    }
+
     /// Sends DATA and the message, which is the parts one after the other and ends in CRLF. The server's
     /// answer to the final dot (or to DATA, when it refuses that) is the result.
     ///
