@@ -511,6 +511,20 @@ mod tests {
     }
 
     #[test]
+    fn no_sales_word_is_longer_than_the_longest() {
+        assert_eq!(SALES_WORDS.iter().map(|word| word.len()).max(), Some(LONGEST_SALES_WORD));
+    }
+
+    #[test]
+    fn a_long_row_of_single_letters_is_not_read_to_its_end() {
+        let row = "F R E E ".repeat(1 << 10);
+        assert_eq!(single_letters(&row), LONGEST_SALES_WORD + 1);
+        assert!(folded(&row).ends_with("f r e e free"));
+        assert_eq!(single_letters("F R E E gift"), 4);
+        assert_eq!(single_letters("S.A.L.E"), 4);
+    }
+
+    #[test]
     fn amounts_and_codes_are_untouched() {
         for text in
             ["€50", "$5.00 off", "order 0ff1ce", "a 4 u", "1 250 points", "pay 10€ now", "$5", "a b c d"]

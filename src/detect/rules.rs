@@ -174,6 +174,8 @@ pub(super) struct RuleTable {
     literals: dfa::DFA,
     /// What each literal tells of patterns.
     tells: Vec<Tells>,
+    /// The literals that a match inside a word can begin with.
+    begin_inside: Bits,
     /// Patterns without such a literal.
     always: Vec<u32>,
 }
@@ -269,6 +271,9 @@ impl RuleTable {
                 let number = u32::try_from(patterns.len()).unwrap_or(u32::MAX);
                 let mut reading = read_pattern(rule, written)?;
                 reading.needs.sort_by_key(|set| std::cmp::Reverse(rarity(set)));
+                if !reading.beginnings.is_empty() {
+                    reading.needs.retain(|set| !set.iter().any(|literal| is_everywhere(literal)));
+                }
                 let needs: Vec<Vec<u32>> = reading.needs.iter().map(|set| literals.number(set)).collect();
                 let beginnings = literals.number(&reading.beginnings);
                 match needs.first() {
@@ -288,7 +293,12 @@ impl RuleTable {
             unless.push(exceptions.collect::<Result<_, _>>()?);
         }
         let automaton = dfa::DFA::new(&literals.texts)?;
-        Ok(Self { rules, patterns, unless, literals: automaton, tells: literals.tells, always })
+        let tells = literals.tells;
+        let mut begin_inside = Bits::new(tells.len());
+        for (literal, _) in tells.iter().enumerate().filter(|(_, tells)| !tells.begin_inside.is_empty()) {
+            begin_inside.insert(literal);
+        }
+        Ok(Self { rules, patterns, unless, literals: automaton, tells, begin_inside, always })
     }
 
     pub(super) fn rules(&self) -> &[Rule] {
@@ -337,15 +347,15 @@ impl RuleTable {
             for index in 0..automaton.match_len(state) {
                 let literal = automaton.match_pattern(state, index);
                 let start = at + 1 - automaton.pattern_len(literal);
-                let literal = literal.as_usize();
-                let Some(tells) = self.tells.get(literal) else { continue };
-                if found.insert(literal) {
-                    candidates.extend(tells.hold.iter().copied().map(anywhere));
-                }
-                if tells.begin.is_empty() {
+                let begins_word = start == 0 || !is_word_octet(bytes[start - 1]);
+                let is_new = found.insert(literal.as_usize());
+                if !is_new && !begins_word && !self.begin_inside.contains(literal.as_usize()) {
                     continue;
                 }
-                let begins_word = start == 0 || !is_word_octet(bytes[start - 1]);
+                let Some(tells) = self.tells.get(literal.as_usize()) else { continue };
+                if is_new {
+                    candidates.extend(tells.hold.iter().copied().map(anywhere));
+                }
                 let patterns = if begins_word { &tells.begin } else { &tells.begin_inside };
                 let begun = patterns.iter().map(|&pattern| Candidate { pattern, start: Some(start) });
                 candidates.extend(begun);
@@ -442,6 +452,7 @@ impl Literals {
 }
 
 /// A set of small numbers.
+#[derive(Debug)]
 struct Bits(Vec<u64>);
 
 impl Bits {
@@ -605,6 +616,14 @@ fn needed_literals(hir: &Hir) -> Vec<Vec<String>> {
     }
 }
 
+/// Whether most texts hold the literal: then to look for it costs more than it spares.
+fn is_everywhere(literal: &str) -> bool {
+    literal.len() <= 2
+        && literal
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'.' | b',' | b'-' | b'\''))
+}
+
 /// Literals one of which every match of `hir` begins with; none when that tells too little.
 fn beginnings(hir: &Hir) -> Vec<String> {
     let looks_around = !hir.properties().look_set().is_empty();
@@ -703,6 +722,25 @@ mod tests {
             table.always.len(),
             table.patterns.len()
         );
+    }
+
+    /// Whatever a text repeats, the expressions read each octet of it a bounded number of times.
+    #[test]
+    fn no_repeated_text_makes_more_than_bounded_work() {
+        const OCTETS: usize = 1_400;
+        const MOST_READINGS: usize = 100;
+        let table = RuleTable::built_in().expect("table");
+        let examples = table.rules().iter().flat_map(|rule| &rule.fires).map(String::as_str);
+        let made =
+            ["F R E E ", "spend £500 ", "5 5 5 % ", "get 20% ", "get get earn £5 ", "save up to ", "5% "];
+        for text in examples.chain(made) {
+            let repeated = format!("{text} ").repeat(OCTETS / text.len() + 1);
+            let folded = Folded::new(&readable(&repeated)).text;
+            let mut work = Work::default();
+            table.hits_counted(&folded, PlaceKind::Html, &mut work);
+            assert!(work.octets <= MOST_READINGS * folded.len(), "{text}: {work:?} of {}", folded.len());
+            assert!(work.searches <= folded.len(), "{text}: {work:?} of {}", folded.len());
+        }
     }
 
     #[test]
