@@ -36,6 +36,8 @@ transcripts! {
     amex_2021_offers_tab
     amex_2021_spend_and_get
     an_empty_message_is_judged_and_forwarded
+    bdat_gives_the_same_bytes_as_data
+    bdat_out_of_place_is_refused_and_its_octets_are_no_commands
     body_8bitmime_is_carried
     commands_in_any_case
     commands_out_of_sequence_are_503

@@ -28,6 +28,8 @@ pub(super) enum Command {
     Auth { mechanism: Mechanism, initial: Option<String> },
     /// STARTTLS (RFC 3207).
     StartTls,
+    /// BDAT (RFC 3030): so many octets follow.
+    Bdat { size: usize, last: bool },
     /// RSET.
     Rset,
     /// NOOP.
@@ -73,13 +75,13 @@ pub(super) fn parse(line: &[u8], hostname: &str) -> Result<Command, Reply> {
             Ok(Command::Auth { mechanism, initial })
         }
         Request::StartTls => Ok(Command::StartTls),
+        Request::Bdat { chunk_size, is_last } => Ok(Command::Bdat { size: chunk_size, last: is_last }),
         Request::Rset => Ok(Command::Rset),
         Request::Noop { .. } => Ok(Command::Noop),
         Request::Vrfy { .. } => Ok(Command::Vrfy),
         Request::Help { .. } => Ok(Command::Help),
         Request::Quit => Ok(Command::Quit),
         Request::Lhlo { .. }
-        | Request::Bdat { .. }
         | Request::Expn { .. }
         | Request::Etrn { .. }
         | Request::Atrn { .. }
@@ -202,6 +204,8 @@ mod tests {
                 "AUTH plain AGFuYQBwdw==",
                 Command::Auth { mechanism: Mechanism::Plain, initial: Some("AGFuYQBwdw==".into()) },
             ),
+            ("bdat 5", Command::Bdat { size: 5, last: false }),
+            ("BDAT 0 last", Command::Bdat { size: 0, last: true }),
             ("RSET", Command::Rset),
             ("noop anything", Command::Noop),
             ("VRFY someone", Command::Vrfy),
@@ -234,7 +238,9 @@ mod tests {
             ("EXPN list", 502),
             ("AUTH CRAM-MD5", 504),
             ("AUTH", 501),
-            ("BDAT 5", 502),
+            ("BDAT", 501),
+            ("BDAT -5", 501),
+            ("BDAT 5 FIRST", 501),
             ("MAIL FROM:a@b.example", 501),
             ("MAIL FROM:<a b@c.example>", 501),
             ("MAIL FROM:<é@b.example>", 550),

@@ -15,6 +15,8 @@ pub(super) enum Received {
     BareLineEnding(BareLineEnding),
     /// It is larger than the limit; it was read to its end and dropped.
     TooLarge,
+    /// One of its lines is longer than the limit.
+    LineTooLong,
     /// There was no memory for it; it was read to its end and dropped.
     NoMemory,
 }

@@ -3,6 +3,7 @@
 
 mod auth;
 mod budget;
+mod chunks;
 mod command;
 mod data;
 mod input;

@@ -21,6 +21,7 @@ pub(super) fn ehlo(hostname: &str, message_size: usize, offers_tls: bool, offers
         "8BITMIME".to_owned(),
         "SMTPUTF8".to_owned(),
         "ENHANCEDSTATUSCODES".to_owned(),
+        "CHUNKING".to_owned(),
     ];
     if offers_auth {
         lines.push("AUTH PLAIN LOGIN".to_owned());
@@ -48,7 +49,7 @@ pub(super) fn vrfy() -> Reply {
 }
 
 pub(super) fn help() -> Reply {
-    reply(214, (2, 0, 0), "commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
+    reply(214, (2, 0, 0), "commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT")
 }
 
 pub(super) fn bye() -> Reply {
@@ -203,6 +204,18 @@ pub(super) fn auth_busy() -> Reply {
 
 pub(super) fn too_many_auth_failures() -> Reply {
     reply(421, (4, 7, 0), "too many wrong passwords, closing")
+}
+
+pub(super) fn text_line_too_long() -> Reply {
+    reply(554, (5, 6, 0), "a line of the message is too long")
+}
+
+pub(super) fn chunk_taken(size: usize) -> Reply {
+    reply(250, (2, 0, 0), format!("{size} octets taken"))
+}
+
+pub(super) fn chunks_begun() -> Reply {
+    reply(503, (5, 5, 1), "the message has begun with BDAT, only BDAT or RSET may follow")
 }
 
 pub(super) fn mail_first() -> Reply {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use super::auth::{self, Checked, Credentials, Mechanism};
+use super::chunks::Chunks;
 use super::command::{self, Command};
 use super::data::{DataReader, Progress, Received};
 use super::input::{Input, LineError};
@@ -67,6 +68,8 @@ pub(super) struct Session {
     client: Client,
     greeted: bool,
     passage: Option<Passage>,
+    /// What BDAT has brought of the message, and when all of it must be there.
+    chunks: Option<(Chunks, Instant)>,
     messages: u32,
     commands: u32,
     errors: u32,
@@ -92,6 +95,7 @@ impl Session {
             client: Client { address, helo: String::new(), esmtp: false, encrypted: false, user: None },
             greeted: false,
             passage: None,
+            chunks: None,
             messages: 0,
             commands: 0,
             errors: 0,
@@ -144,9 +148,16 @@ impl Session {
             return Err(End("too many commands"));
         }
         let parsed = command::parse(&self.input.pending()[..length], &self.shared.hostname);
+        let is_bdat =
+            self.input.pending()[..length].get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"BDAT"));
         self.input.consume(length);
         match parsed {
             Ok(command) => self.obey(command).await,
+            Err(reply) if is_bdat => {
+                // How many octets of a message follow is unknown: they must not be read as commands.
+                self.say(&reply);
+                Err(End("BDAT without a size"))
+            }
             Err(reply) => self.refuse(&reply),
         }
     }
@@ -215,6 +226,9 @@ impl Session {
                 self.passage = passage;
                 self.say(&reply);
             }
+            Command::Rcpt(_) | Command::Data if self.chunks.is_some() => {
+                self.refuse(&replies::chunks_begun())?;
+            }
             Command::Rcpt(recipient) => {
                 let Some(passage) = &mut self.passage else { return self.refuse(&replies::mail_first()) };
                 if passage.recipients() >= self.shared.limits.recipients {
@@ -227,6 +241,7 @@ impl Session {
                 self.say(&reply);
             }
             Command::Data => return self.data().await,
+            Command::Bdat { size, last } => return self.bdat(size, last).await,
             Command::Auth { mechanism, initial } => return self.auth(mechanism, initial).await,
             Command::StartTls => return self.start_tls().await,
             Command::Rset => {
@@ -412,7 +427,72 @@ impl Session {
         self.receive(&mut reader).await?;
         // The memory stays reserved until the message is gone.
         let (received, _reservation) = reader.finish();
+        self.deliver(received).await
+    }
+
+    /// BDAT and its chunk (RFC 3030, section 2), and after the last one the message's reply. Whatever the
+    /// reply, the octets announced are read.
+    async fn bdat(&mut self, size: usize, last: bool) -> Result<(), End> {
+        let limits = self.shared.limits;
+        let refusal = match &self.passage {
+            None => Some(replies::mail_first()),
+            Some(passage) if passage.recipients() == 0 => Some(replies::no_recipients()),
+            Some(_) => None,
+        };
+        let by = Instant::now() + limits.message_time.duration();
+        if let Some(refusal) = refusal {
+            self.receive_chunk(size, None, by).await?;
+            return self.refuse(&refusal);
+        }
+        let begin = || {
+            let reservation = self.shared.memory.reserve_none();
+            (Chunks::new(reservation, limits.message_size.bytes(), limits.text_line.bytes()), by)
+        };
+        let (mut chunks, by) = self.chunks.take().unwrap_or_else(begin);
+        if let Some(failure) = self.receive_chunk(size, Some(&mut chunks), by).await? {
+            drop(chunks);
+            return self.deliver(failure).await;
+        }
+        if !last {
+            self.chunks = Some((chunks, by));
+            self.say(&replies::chunk_taken(size));
+            return Ok(());
+        }
+        let (received, _reservation) = chunks.finish();
+        self.deliver(received).await
+    }
+
+    /// Reads so many octets, into `chunks` until that fails, then into nothing.
+    async fn receive_chunk(
+        &mut self,
+        size: usize,
+        mut chunks: Option<&mut Chunks>,
+        by: Instant,
+    ) -> Result<Option<Received>, End> {
+        let (mut left, mut failure) = (size, None);
+        loop {
+            let here = self.input.pending().len().min(left);
+            if let Some(Err(why)) =
+                chunks.as_deref_mut().map(|chunks| chunks.take(&self.input.pending()[..here]))
+            {
+                failure = Some(why);
+                chunks = None;
+            }
+            self.input.consume(here);
+            left -= here;
+            if left == 0 {
+                return Ok(failure);
+            }
+            self.flush().await?;
+            self.read_message(by).await?;
+        }
+    }
+
+    /// The reply to a message, however it was received.
+    async fn deliver(&mut self, received: Received) -> Result<(), End> {
+        let limits = self.shared.limits;
         self.messages += 1;
+        self.chunks = None;
         let Some(passage) = self.passage.take() else { return Ok(()) };
         let reply = match received {
             Received::Message(message) if message.received_count() > limits.hops => {
@@ -425,6 +505,7 @@ impl Session {
                 match unclean {
                     Received::TooLarge => replies::message_too_large(limits.message_size.bytes()),
                     Received::NoMemory => replies::no_memory(),
+                    Received::LineTooLong => replies::text_line_too_long(),
                     _ => replies::bare_line_ending_in_message(),
                 }
             }
@@ -447,14 +528,22 @@ impl Session {
                     return Err(End("line too long"));
                 }
             }
-            match timeout_at(deadline, self.stream.read(self.input.space())).await {
-                Ok(Ok(0)) => return Err(End("closed by the client in mid-message")),
-                Ok(Ok(bytes)) => self.input.filled(bytes),
-                Ok(Err(_)) => return Err(End("connection lost in mid-message")),
-                Err(_) => {
-                    self.say(&replies::too_slow());
-                    return Err(End("too slow"));
-                }
+            self.read_message(deadline).await?;
+        }
+    }
+
+    /// Reads what comes next of a message.
+    async fn read_message(&mut self, deadline: Instant) -> Result<(), End> {
+        match timeout_at(deadline, self.stream.read(self.input.space())).await {
+            Ok(Ok(0)) => Err(End("closed by the client in mid-message")),
+            Ok(Ok(bytes)) => {
+                self.input.filled(bytes);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(End("connection lost in mid-message")),
+            Err(_) => {
+                self.say(&replies::too_slow());
+                Err(End("too slow"))
             }
         }
     }
@@ -471,6 +560,7 @@ impl Session {
     }
 
     fn reset(&mut self) {
+        self.chunks = None;
         if let Some(passage) = self.passage.take() {
             passage.abort();
         }
