@@ -13,9 +13,10 @@ use crate::detect::segment::{PlaceKind, Segment};
 /// Segments whose words can be quoted.
 const QUOTED_SEGMENTS: usize = 3;
 
-/// How much doubt of the model counts against the rules at most: what several strong rules say plainly
-/// must not drown in neutral words around it.
-const MOST_DOUBT: f32 = 9.0;
+/// How much the model's doubt counts against the rules, and how much doubt counts at most: what strong
+/// rules say plainly must not drown in neutral words around it.
+const DOUBT: f32 = 0.9;
+const MOST_DOUBT: f32 = 4.0;
 
 /// What the model thinks of a message.
 #[derive(Clone, Debug)]
@@ -127,7 +128,7 @@ impl Model {
 /// so it decides; where the rules alone say more than it doubts, that counts. What is said outside words, in
 /// file names and claims, the model cannot judge.
 pub(super) fn combined(model: f32, rules: &RuleSums) -> f32 {
-    let doubt = model.clamp(-MOST_DOUBT, 0.0);
+    let doubt = DOUBT * model.clamp(-MOST_DOUBT, 0.0);
     model.max(rules.log_odds + doubt).max(rules.log_odds_unspoken)
 }
 

@@ -27,7 +27,7 @@ const FEWEST_MESSAGES: usize = 2;
 const FOLDS: u64 = 5;
 /// How much more a service message counts than a promotional one when the threshold is set: a stream
 /// that is declared as service is mostly service, more than the training set is.
-const SERVICE_COUNTS: f32 = 2.0;
+const SERVICE_COUNTS: f32 = 3.0;
 /// Weights below are not worth a line.
 const SMALLEST: f32 = 0.1;
 
