@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::mailer::{Reply, stuffed};
+use support::mailer::stuffed;
 use support::{Behaviour, Mailer, OutboundServer, Relay, Setup, Step, demo_message, wait_for};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -78,21 +78,6 @@ struct Cell {
     run: Box<dyn Fn(&Tls) + Send + Sync>,
 }
 
-/// Sends one message, up to the first reply that is not positive; says at which step that was.
-fn attempt(mailer: &mut Mailer, message: &[u8]) -> (&'static str, Reply) {
-    for (step, line) in [
-        ("MAIL", format!("MAIL FROM:<{FROM}>")),
-        ("RCPT", format!("RCPT TO:<{TO}>")),
-        ("DATA", "DATA".to_owned()),
-    ] {
-        let reply = mailer.say(&line);
-        if reply.code >= 400 {
-            return (step, reply);
-        }
-    }
-    ("dot", mailer.message(message))
-}
-
 /// The relay is well: the same mailer's next message goes through, and the ledger holds for it and for
 /// what was before as much as it should.
 fn afterwards(
@@ -122,7 +107,7 @@ fn outbound_cell(tls: &Tls, step: Step, behaviour: &Behaviour, expected: &Expect
     server.at(step, behaviour.clone());
     let relay = setup.outbound_config(SHORT).enforce().start();
     let mut mailer = Mailer::ready(relay.address());
-    let (at, reply) = attempt(&mut mailer, &demo_message("03-statement-ready"));
+    let (at, reply) = mailer.attempt(FROM, TO, &demo_message("03-statement-ready"));
     match &expected.heard {
         Some((step, pattern)) => {
             assert_eq!(at, *step, "{reply:?}");
@@ -275,7 +260,7 @@ fn other_outbound_cells() -> Vec<Cell> {
         let server = OutboundServer::with(Step::Dot, Behaviour::Wait);
         let relay = Setup::before(server.address()).outbound_config(SHORT).enforce().start();
         let mut mailer = Mailer::ready(relay.address());
-        let (_, reply) = attempt(&mut mailer, &demo_message("03-statement-ready"));
+        let (_, reply) = mailer.attempt(FROM, TO, &demo_message("03-statement-ready"));
         reply.expect("451 4.4.2 ...final dot: no answer in time...");
         assert_eq!(relay.audited("outcome", 1)[0]["result"], "in_doubt");
         // It is in doubt because this may happen.

@@ -20,18 +20,8 @@ fn relay(outbound: &OutboundServer) -> Relay {
 
 /// The first reply that is not positive, with what was said; `None` when the message was accepted.
 fn first_refusal(mailer: &mut Mailer, message: &[u8]) -> Option<(&'static str, support::mailer::Reply)> {
-    for (step, line) in [
-        ("MAIL", format!("MAIL FROM:<{FROM}>")),
-        ("RCPT", format!("RCPT TO:<{TO}>")),
-        ("DATA", "DATA".to_owned()),
-    ] {
-        let reply = mailer.say(&line);
-        if reply.code >= 400 {
-            return Some((step, reply));
-        }
-    }
-    let reply = mailer.message(message);
-    (reply.code >= 400).then_some(("dot", reply))
+    let (step, reply) = mailer.attempt(FROM, TO, message);
+    (reply.code >= 400).then_some((step, reply))
 }
 
 #[test]

@@ -78,6 +78,21 @@ impl Mailer {
         self.reply()
     }
 
+    /// Sends one message, up to the first reply that is not positive; says at which step that was.
+    pub fn attempt(&mut self, from: &str, to: &str, message: &[u8]) -> (&'static str, Reply) {
+        for (step, line) in [
+            ("MAIL", format!("MAIL FROM:<{from}>")),
+            ("RCPT", format!("RCPT TO:<{to}>")),
+            ("DATA", "DATA".to_owned()),
+        ] {
+            let reply = self.say(&line);
+            if reply.code >= 400 {
+                return (step, reply);
+            }
+        }
+        ("dot", self.message(message))
+    }
+
     /// A whole transaction; fails unless everything up to DATA is accepted. Returns the last reply.
     #[track_caller]
     pub fn send(&mut self, from: &str, to: &[&str], message: &[u8]) -> Reply {

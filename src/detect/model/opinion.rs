@@ -1,5 +1,5 @@
-//! What the model thinks of a whole message: its segments' log-odds with the rules', the message's, and the
-//! phrases to quote. Owns which segments count, and which link belongs to which segment.
+//! What the model thinks of a whole message: its segments' log-odds, the message's in the light of what the
+//! rules say, and the phrases to quote. Owns which segments count, and which link belongs to which segment.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -25,7 +25,7 @@ pub(crate) struct Opinion {
     pub log_odds: f32,
     /// It has service content beside, should it promote.
     pub mixed: bool,
-    /// Log-odds that each segment promotes, rules included; `None` for what is not read as words.
+    /// Log-odds that each segment promotes, by the model alone; `None` for what is not read as words.
     pub segments: Vec<Option<f32>>,
     /// The strongest segments' strongest words, strongest first.
     pub phrases: Vec<Phrase>,
